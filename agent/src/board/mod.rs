@@ -1,0 +1,1 @@
+//! What a board has besides media: GPIO lines, watchdog, temperature.

@@ -1,0 +1,48 @@
+//! `[hub]`: the hub inside the agent, and the stand-alone hub.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[hub]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HubConfig {
+    /// Plain HTTP address; empty: off. Only this machine by default: tokens must not cross a network in the clear.
+    pub http: String,
+    /// HTTPS address; empty: off.
+    pub https: String,
+    /// PEM certificate chain for HTTPS. Default: one of the device's own, made on first start.
+    pub certificate: Option<PathBuf>,
+    /// PEM private key of `certificate`.
+    pub private_key: Option<PathBuf>,
+    /// STUN URLs given to viewers and devices: `stun:HOST:PORT`.
+    pub stun: Vec<String>,
+    /// TURN URLs given to viewers and devices: `turn:HOST:PORT?transport=udp`, `turns:...`.
+    pub turn: Vec<String>,
+    /// File with coturn's `static-auth-secret`; credentials made from it live `turn_ttl_s`.
+    pub turn_secret_file: Option<PathBuf>,
+    /// Life of TURN credentials in seconds.
+    pub turn_ttl_s: u64,
+    /// Viewers connected at once, over all devices.
+    pub max_viewers: usize,
+    /// Devices connected at once.
+    pub max_devices: usize,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            http: "127.0.0.1:8080".into(),
+            https: "0.0.0.0:8443".into(),
+            certificate: None,
+            private_key: None,
+            stun: Vec::new(),
+            turn: Vec::new(),
+            turn_secret_file: None,
+            turn_ttl_s: 3600,
+            max_viewers: 256,
+            max_devices: 64,
+        }
+    }
+}

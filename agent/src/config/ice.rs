@@ -1,0 +1,46 @@
+//! `[ice]`: STUN, TURN and the UDP port.
+
+use serde::{Deserialize, Serialize};
+
+/// `[ice]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IceConfig {
+    /// The one UDP port of all sessions; 0: any free one.
+    pub port: u16,
+    /// Servers used besides those that `connect` names.
+    pub servers: Vec<IceServerConfig>,
+    /// Offer loopback addresses too: for tests on one machine. Done anyway where there is no other address.
+    pub loopback: bool,
+    /// `all`, or `relay`: only TURN, which hides the device's addresses from viewers.
+    pub policy: IcePolicy,
+}
+
+impl Default for IceConfig {
+    fn default() -> Self {
+        Self { port: 0, servers: Vec::new(), loopback: false, policy: IcePolicy::All }
+    }
+}
+
+/// Which candidates are used (W3C RTCIceTransportPolicy).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IcePolicy {
+    /// Host, server-reflexive and relayed.
+    #[default]
+    All,
+    /// Relayed only.
+    Relay,
+}
+
+/// `[[ice.servers]]`, W3C RTCIceServer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IceServerConfig {
+    /// `stun:HOST:PORT`, `turn:HOST:PORT?transport=udp`, ...
+    pub urls: Vec<String>,
+    /// TURN user name.
+    pub username: Option<String>,
+    /// TURN password.
+    pub credential: Option<String>,
+}

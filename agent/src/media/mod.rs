@@ -1,0 +1,4 @@
+//! Picture and sound: sources, encoders, fan-out to viewers, talk-back. Knows no session.
+
+pub mod audio;
+pub mod video;

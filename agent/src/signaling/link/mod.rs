@@ -1,0 +1,47 @@
+//! A link: the pair of bounded queues through which the sessions talk with a server, whatever carries them.
+//!
+//! The link's own task reads and checks what comes in, answers what it refuses with an `error` by itself, and
+//! reconnects by itself; the sessions see [`LinkEvent`]s and write [`Envelope`]s.
+
+use tokio::sync::mpsc;
+
+use super::message::Envelope;
+
+/// Messages that may wait in either direction. A viewer's whole trickle is about 20; the rest is room for many viewers.
+pub const QUEUE: usize = 256;
+
+/// What a link tells the sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// Messages can be sent now (first time or again). Live sessions go on.
+    Up,
+    /// The server is out of reach; the link goes on trying. Live sessions go on.
+    Down,
+    /// A message came.
+    Message(Envelope),
+}
+
+/// The sessions' end of a link.
+pub struct Link {
+    /// For logs and as a namespace of session ids: "hub", "wss://hub.example", "stdio".
+    pub name: String,
+    /// What comes in. `None`: the link is over for good (stdin closed).
+    pub events: mpsc::Receiver<LinkEvent>,
+    /// What goes out.
+    pub outbox: mpsc::Sender<Envelope>,
+}
+
+/// The carrier's end of a link.
+pub struct Carrier {
+    /// What came in from the server.
+    pub events: mpsc::Sender<LinkEvent>,
+    /// What the sessions want sent.
+    pub outbox: mpsc::Receiver<Envelope>,
+}
+
+/// A link and the end for the task that carries it. In process, the hub holds the carrier's end.
+pub fn pair(name: impl Into<String>) -> (Link, Carrier) {
+    let (event_in, events) = mpsc::channel(QUEUE);
+    let (outbox, out) = mpsc::channel(QUEUE);
+    (Link { name: name.into(), events, outbox }, Carrier { events: event_in, outbox: out })
+}

@@ -1,0 +1,4 @@
+//! The words on the wire and the links that carry them. Knows no WebRTC library type.
+
+pub mod link;
+pub mod message;

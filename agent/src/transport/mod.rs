@@ -1,0 +1,1 @@
+//! What lies under the sessions: the shared UDP port, STUN and TURN.
