@@ -1,1 +1,20 @@
 //! One viewer: negotiation, life cycle, tracks, statistics. Knows no V4L2.
+//!
+//! [`Sessions`] takes the messages of a link and gives each viewer a task ([`driver`]) of its own, which moves
+//! datagrams, media and messages between the outside and a [`peer::Peer`]: the protocol without input or output.
+//!
+//! The stack is the sans-IO core `rtc` of the webrtc-rs project and not its async crate `webrtc`: sockets,
+//! gathering, relaying and time stay ours (one port for all sessions, answers that wait for nothing).
+
+mod driver;
+mod end;
+mod manager;
+mod metrics;
+pub mod negotiation;
+mod offer;
+mod packets;
+pub mod peer;
+mod warm_up;
+
+pub use manager::{Media, Sessions};
+pub use metrics::SessionMetrics;

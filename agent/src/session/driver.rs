@@ -1,0 +1,452 @@
+//! The task of one session: moves datagrams, media and messages between the outside and the [`Peer`].
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{
+    end::End,
+    manager::Shared,
+    offer::{self, Offer},
+    peer::{IceCredentials, Peer, PeerEvent},
+    warm_up::WarmUp,
+};
+use crate::{
+    media::{
+        audio::{AudioFrame, AudioSubscription, TalkPacket, Talker},
+        video::{AccessUnit, VideoSubscription},
+    },
+    signaling::message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
+    transport::{Endpoint, EndpointEvent, LocalCandidate},
+};
+
+/// Candidates kept until the other side can use them: browsers give some ten, a flood is not stored.
+const MAX_HELD: usize = 64;
+/// A talker that sends nothing for this long gives the speaker back.
+const TALK_IDLE: Duration = Duration::from_secs(3);
+/// A session without any deadline of its own looks around this often.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+
+/// What the manager passes on to a session.
+pub(super) enum Command {
+    Description(Description),
+    Candidate(Option<Candidate>),
+    Bye(Bye),
+    Error(WireError),
+}
+
+/// One session, from `connect` to its end.
+pub(super) struct Session {
+    pub id: SessionId,
+    pub shared: Arc<Shared>,
+    pub outbox: mpsc::Sender<Envelope>,
+    pub commands: mpsc::Receiver<Command>,
+    pub stop: CancellationToken,
+    pub endpoint: Endpoint,
+    pub ice: IceCredentials,
+}
+
+/// The moving parts of a running session.
+struct Running {
+    peer: Option<Peer>,
+    /// Identification tag of the first m-section, which candidates are sent for.
+    mid: String,
+    local: Vec<LocalCandidate>,
+    local_done: bool,
+    /// Remote candidates that came before the offer.
+    early: Vec<Candidate>,
+    remote_seen: usize,
+    started: Instant,
+    connected: bool,
+    ever_connected: bool,
+    video: Option<VideoSubscription>,
+    warm_up: WarmUp,
+    audio: Option<AudioSubscription>,
+    talker: Option<(Talker, Instant)>,
+}
+
+impl Session {
+    /// Runs to the end and says goodbye.
+    pub(super) async fn run(mut self) -> End {
+        let now = Instant::now();
+        let mut run = Running {
+            peer: None,
+            mid: String::new(),
+            local: Vec::new(),
+            local_done: false,
+            early: Vec::new(),
+            remote_seen: 0,
+            started: now,
+            connected: false,
+            ever_connected: false,
+            video: None,
+            warm_up: WarmUp::default(),
+            audio: None,
+            talker: None,
+        };
+        self.shared.metrics.open.inc();
+        info!("viewer asks to connect");
+        let end = self.serve(&mut run).await;
+        if run.connected {
+            self.shared.metrics.connected.dec();
+        }
+        if let Some(peer) = &mut run.peer {
+            peer.close();
+            self.transmit(peer);
+        }
+        self.say_end(&end, &run);
+        self.shared.metrics.open.dec();
+        self.shared.metrics.ended.get_or_create(&end.label()).inc();
+        info!("session ended after {:.1} s: {end}", run.started.elapsed().as_secs_f32());
+        end
+    }
+
+    async fn serve(&mut self, run: &mut Running) -> End {
+        loop {
+            if let Some(end) = self.pump(run) {
+                return end;
+            }
+            let wake = self.wake_at(run);
+            tokio::select! {
+                () = self.stop.cancelled() => return End::Shutdown,
+                command = self.commands.recv() => match command {
+                    Some(command) => if let Some(end) = self.command(run, command) { return end },
+                    None => return End::LinkGone,
+                },
+                event = self.endpoint.next() => self.network(run, event),
+                unit = next_unit(&mut run.video) => self.picture(run, unit),
+                frame = next_frame(&mut run.audio) => self.sound(run, frame),
+                () = tokio::time::sleep_until(wake.into()) => {
+                    let now = Instant::now();
+                    if let Some(peer) = &mut run.peer {
+                        peer.handle_timeout(now);
+                    }
+                    if run.talker.as_ref().is_some_and(|(_, heard)| now.duration_since(*heard) > TALK_IDLE) {
+                        run.talker = None;
+                    }
+                    if !run.ever_connected && now >= run.started + self.shared.connect_timeout {
+                        return End::NoPath;
+                    }
+                }
+            }
+        }
+    }
+
+    fn wake_at(&self, run: &mut Running) -> Instant {
+        let mut wake = Instant::now() + IDLE_TICK;
+        if let Some(timer) = run.peer.as_mut().and_then(Peer::poll_timeout) {
+            wake = wake.min(timer);
+        }
+        if !run.ever_connected {
+            wake = wake.min(run.started + self.shared.connect_timeout);
+        }
+        wake
+    }
+
+    /// Sends what the peer wants sent and acts on what happened in it.
+    fn pump(&mut self, run: &mut Running) -> Option<End> {
+        let mut end = None;
+        while let Some(event) = run.peer.as_mut().and_then(Peer::poll_event) {
+            end = end.or(self.happened(run, event));
+        }
+        if let Some(peer) = &mut run.peer {
+            self.transmit(peer);
+        }
+        end
+    }
+
+    fn transmit(&self, peer: &mut Peer) {
+        while let Some(out) = peer.poll_transmit() {
+            self.endpoint.send(out.local, out.to, &out.data);
+        }
+    }
+
+    fn happened(&mut self, run: &mut Running, event: PeerEvent) -> Option<End> {
+        match event {
+            PeerEvent::Connected => self.connected(run),
+            PeerEvent::Disconnected => warn!("path lost; waiting for it to come back"),
+            PeerEvent::Failed => return Some(if run.ever_connected { End::PathLost } else { End::NoPath }),
+            PeerEvent::Closed => return Some(End::ViewerClosed),
+            PeerEvent::KeyframeRequest => {
+                self.shared.metrics.keyframe_requests.inc();
+                if let Some(video) = &run.video {
+                    video.request_keyframe();
+                }
+            }
+            PeerEvent::Remb(bits) => {
+                self.shared.metrics.remb.set(i64::try_from(bits).unwrap_or(i64::MAX));
+            }
+            PeerEvent::Heard(heard) => {
+                let now = Instant::now();
+                if run.talker.is_none() {
+                    match self.shared.media.talkback.open(self.id.as_str()) {
+                        Ok(talker) => run.talker = Some((talker, now)),
+                        Err(e) => debug!("talk-back not played: {e}"),
+                    }
+                }
+                if let Some((talker, last)) = &mut run.talker {
+                    *last = now;
+                    talker.push(TalkPacket {
+                        codec: heard.codec,
+                        sequence: heard.sequence,
+                        timestamp: heard.timestamp,
+                        payload: heard.payload,
+                        arrival: now,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    fn connected(&mut self, run: &mut Running) {
+        if run.connected {
+            return;
+        }
+        run.connected = true;
+        let now = Instant::now();
+        if !std::mem::replace(&mut run.ever_connected, true) {
+            self.shared.metrics.path.observe(run.started.elapsed().as_secs_f64());
+        }
+        self.shared.metrics.connected.inc();
+        let Some(peer) = &mut run.peer else { return };
+        let path = peer.path(now);
+        info!("connected after {} ms, {path}", run.started.elapsed().as_millis());
+        let units = run.warm_up.finish();
+        if units.is_empty() {
+            run.video = peer.video_codec().map(|codec| self.shared.media.video.subscribe(codec));
+        }
+        for unit in units {
+            send_picture(peer, now, &unit);
+        }
+        run.audio = peer.audio_codec().map(|codec| self.shared.media.audio.subscribe(codec));
+    }
+
+    fn network(&mut self, run: &mut Running, event: EndpointEvent) {
+        match event {
+            EndpointEvent::Candidate(candidate) => {
+                if let Some(peer) = &mut run.peer {
+                    self.offer_candidate(peer, &run.mid, &candidate);
+                }
+                if run.local.len() < MAX_HELD {
+                    run.local.push(candidate);
+                }
+            }
+            EndpointEvent::GatheringDone => {
+                run.local_done = true;
+                if run.peer.is_some() {
+                    self.send(Body::Candidate(None));
+                }
+            }
+            EndpointEvent::Datagram { local, from, data, at } => {
+                if let Some(peer) = &mut run.peer {
+                    peer.handle_datagram(at, local, from, data);
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, run: &mut Running, command: Command) -> Option<End> {
+        match command {
+            Command::Description(description) => return self.description(run, &description),
+            Command::Candidate(Some(candidate)) => {
+                run.remote_seen += 1;
+                match &mut run.peer {
+                    Some(peer) => self.remote_candidate(peer, &candidate),
+                    None if run.early.len() < MAX_HELD => run.early.push(candidate),
+                    None => self.refuse(code::TOO_MANY_MESSAGES, "more candidates than a viewer has; send the offer"),
+                }
+            }
+            Command::Candidate(None) => debug!("viewer has no more candidates"),
+            Command::Bye(bye) => return Some(End::ViewerLeft(bye.reason)),
+            Command::Error(error) => return Some(End::ViewerError(error.message)),
+        }
+        None
+    }
+
+    fn description(&mut self, run: &mut Running, description: &Description) -> Option<End> {
+        if description.kind == SdpType::Answer {
+            self.refuse(code::WRONG_STATE, "the device answers offers and made none: send an offer");
+            return None;
+        }
+        let arrived = Instant::now();
+        match &mut run.peer {
+            None => match self.answer(run, &description.sdp, arrived) {
+                Ok(()) => None,
+                Err(error) => {
+                    self.shared.metrics.offers_refused.inc();
+                    Some(End::OfferRefused(error))
+                }
+            },
+            Some(_) if !run.ever_connected => {
+                self.shared.metrics.offers_refused.inc();
+                let words = "an offer is pending: wait until its path is up, or start another session";
+                self.refuse(code::WRONG_STATE, words);
+                None
+            }
+            Some(peer) => {
+                match offer::clean(&description.sdp).and_then(|sdp| {
+                    peer.answer_again(arrived, &sdp).map_err(|e| offer::bad_sdp(&e))
+                }) {
+                    Ok(sdp) => {
+                        self.send(Body::Description(Description { sdp, kind: SdpType::Answer }));
+                        info!("answered another offer of the viewer");
+                    }
+                    // The session goes on as agreed before.
+                    Err(error) => self.send(Body::Error(error)),
+                }
+                None
+            }
+        }
+    }
+
+    fn answer(&mut self, run: &mut Running, sdp: &str, arrived: Instant) -> Result<(), WireError> {
+        let offer = Offer::read(sdp)?;
+        let shared = &self.shared;
+        let (mut peer, answer) = offer.answer(arrived, &self.ice, shared)?;
+        self.send(Body::Description(Description { sdp: answer, kind: SdpType::Answer }));
+        shared.metrics.answer.observe(arrived.elapsed().as_secs_f64());
+        info!("offer answered in {:.1} ms: {}", arrived.elapsed().as_secs_f32() * 1e3, peer.words());
+        run.mid = offer.first_mid().to_owned();
+        for candidate in &run.local {
+            self.offer_candidate(&mut peer, &run.mid, candidate);
+        }
+        if run.local_done {
+            self.send(Body::Candidate(None));
+        }
+        for candidate in std::mem::take(&mut run.early) {
+            self.remote_candidate(&mut peer, &candidate);
+        }
+        for line in offer.candidates() {
+            self.permit(line);
+        }
+        // The camera and the encoder wake up while the path is being made.
+        run.video = peer.video_codec().map(|codec| shared.media.video.subscribe(codec));
+        run.peer = Some(peer);
+        Ok(())
+    }
+
+    /// Gives a local candidate to the ICE agent and to the viewer.
+    fn offer_candidate(&self, peer: &mut Peer, mid: &str, candidate: &LocalCandidate) {
+        let line = candidate.to_line(&self.ice.ufrag);
+        if let Err(e) = peer.add_local_candidate(&line) {
+            warn!("own candidate {line} not taken: {e}");
+            return;
+        }
+        self.send(Body::Candidate(Some(Candidate {
+            candidate: line,
+            sdp_m_line_index: Some(0),
+            sdp_mid: Some(mid.to_owned()),
+        })));
+    }
+
+    fn remote_candidate(&self, peer: &mut Peer, candidate: &Candidate) {
+        if candidate.candidate.contains(".local ") {
+            // A browser's hidden host address: its own checks will show it (peer reflexive).
+            debug!("mDNS candidate left to the viewer's checks");
+            return;
+        }
+        self.permit(&candidate.candidate);
+        if let Err(e) = peer.add_remote_candidate(&candidate.candidate) {
+            let words = format!("candidate {:?} not understood: {e}", candidate.candidate);
+            self.refuse(code::BAD_CANDIDATE, &words);
+        }
+    }
+
+    /// Lets relays know that this address may send.
+    fn permit(&self, line: &str) {
+        if let Some(address) = offer::candidate_address(line) {
+            self.endpoint.remote_candidate(address);
+        }
+    }
+
+    fn picture(&mut self, run: &mut Running, unit: Option<Arc<AccessUnit>>) {
+        let Some(unit) = unit else {
+            run.video = None;
+            return;
+        };
+        let Some(peer) = run.peer.as_mut() else { return };
+        if run.connected {
+            send_picture(peer, Instant::now(), &unit);
+        } else if !run.warm_up.keep(unit) {
+            // It takes long: the camera sleeps again until there is a path.
+            run.video = None;
+        }
+    }
+
+    fn sound(&mut self, run: &mut Running, frame: Option<Arc<AudioFrame>>) {
+        let (Some(frame), Some(peer)) = (frame, run.peer.as_mut()) else {
+            run.audio = None;
+            return;
+        };
+        if let Err(e) = peer.send_audio(Instant::now(), &frame) {
+            debug!("sound not sent: {e}");
+        }
+    }
+
+    fn refuse(&self, code: &str, message: &str) {
+        debug!("refused ({code}): {message}");
+        self.send(Body::Error(WireError { code: code.into(), message: message.into() }));
+    }
+
+    fn send(&self, body: Body) {
+        if self.outbox.try_send(Envelope::new(self.id.clone(), body)).is_err() {
+            self.shared.metrics.messages_dropped.inc();
+            debug!("message not sent: the link is down and its queue is full");
+        }
+    }
+
+    /// Tells the viewer why it is over, unless it said so itself.
+    fn say_end(&self, end: &End, run: &Running) {
+        match end {
+            End::ViewerLeft(_) | End::ViewerError(_) | End::LinkGone => {}
+            End::OfferRefused(error) => self.send(Body::Error(error.clone())),
+            End::NoPath => self.refuse(code::NO_PATH, &no_path(&run.local, run.remote_seen)),
+            End::Shutdown | End::PathLost | End::ViewerClosed => {
+                self.send(Body::Bye(Bye { reason: end.to_string() }));
+            }
+        }
+    }
+}
+
+fn send_picture(peer: &mut Peer, now: Instant, unit: &AccessUnit) {
+    if let Err(e) = peer.send_video(now, unit) {
+        debug!("picture not sent: {e}");
+    }
+}
+
+/// What was tried, and what would help.
+fn no_path(local: &[LocalCandidate], remote_seen: usize) -> String {
+    use crate::transport::CandidateKind::{Host, Relayed, ServerReflexive};
+    let count = |kind| local.iter().filter(|c| c.kind == kind).count();
+    let (host, reflexive, relayed) = (count(Host), count(ServerReflexive), count(Relayed));
+    let advice = match (remote_seen, reflexive, relayed) {
+        (0, ..) => "no candidate came from the viewer: its network may block WebRTC",
+        (_, 0, 0) => "the camera reached no STUN or TURN server: check its internet access and the server addresses",
+        (_, _, 0) => "both sides seem to be behind strict NATs: configure a TURN server",
+        _ => "not even the relay worked: check that the TURN server's ports are open for both sides",
+    };
+    format!(
+        "no path: the camera offered {host} host, {reflexive} reflexive and {relayed} relayed candidates, \
+         the viewer {remote_seen}; {advice}"
+    )
+}
+
+async fn next_unit(video: &mut Option<VideoSubscription>) -> Option<Arc<AccessUnit>> {
+    match video {
+        Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_frame(audio: &mut Option<AudioSubscription>) -> Option<Arc<AudioFrame>> {
+    match audio {
+        Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
+}

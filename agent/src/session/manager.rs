@@ -1,0 +1,244 @@
+//! All sessions of the agent: takes the messages of each link and gives each viewer a task of its own.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use rtc::peer_connection::certificate::RTCCertificate;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::{
+    driver::{Command, Session},
+    metrics::SessionMetrics,
+    peer::{IceCredentials, new_certificate},
+};
+use crate::{
+    config::{IceConfig, IcePolicy, SessionConfig},
+    media::{
+        audio::{AudioPipeline, TalkBack},
+        video::VideoPipeline,
+    },
+    signaling::{
+        link::{Link, LinkEvent},
+        message::{Body, Connect, Envelope, SessionId, code},
+    },
+    telemetry::metrics::Metrics,
+    transport::{Servers, Transport},
+};
+
+/// Messages waiting for one session: a viewer's whole trickle fits, a flood does not.
+const COMMANDS: usize = 64;
+/// Sessions have this long to say goodbye when the agent stops.
+const GOODBYE: Duration = Duration::from_millis(1500);
+
+/// Where pictures and sound come from and go to.
+pub struct Media {
+    /// The picture.
+    pub video: VideoPipeline,
+    /// The sound.
+    pub audio: AudioPipeline,
+    /// The viewers' voices.
+    pub talkback: TalkBack,
+}
+
+/// What all sessions share.
+pub(super) struct Shared {
+    pub media: Media,
+    pub metrics: SessionMetrics,
+    pub certificate: RTCCertificate,
+    pub connect_timeout: Duration,
+    pub disconnect_timeout: Duration,
+    transport: Transport,
+    ice: IceConfig,
+    /// One permit a session.
+    room: Arc<Semaphore>,
+    max: usize,
+}
+
+/// All sessions of the agent; cheap to clone.
+#[derive(Clone)]
+pub struct Sessions(Arc<Shared>);
+
+/// A session's mailbox.
+struct Mailbox {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Sessions {
+    /// Ready to serve links.
+    ///
+    /// # Errors
+    /// When the DTLS key cannot be made, which only happens without randomness.
+    pub fn new(
+        config: &SessionConfig,
+        ice: &IceConfig,
+        transport: Transport,
+        media: Media,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(Shared {
+            media,
+            metrics: metrics.register(SessionMetrics::register),
+            certificate: new_certificate()?,
+            connect_timeout: Duration::from_secs(config.connect_timeout_s),
+            disconnect_timeout: Duration::from_secs(config.disconnect_timeout_s),
+            transport,
+            ice: ice.clone(),
+            room: Arc::new(Semaphore::new(config.max)),
+            max: config.max,
+        })))
+    }
+
+    /// Serves a link until it is over for good or `stop` says so; then its sessions say goodbye and end.
+    pub async fn serve(&self, mut link: Link, stop: CancellationToken) {
+        let mut mailboxes: HashMap<SessionId, Mailbox> = HashMap::new();
+        let mut tasks: JoinSet<SessionId> = JoinSet::new();
+        // Ends with this future too, if it is dropped.
+        let goodbye = stop.child_token();
+        let _guard = goodbye.clone().drop_guard();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = tasks.join_next() => match ended {
+                    Ok(id) => { mailboxes.remove(&id); }
+                    Err(e) => {
+                        // A bug in a session must not cost the others; its mailbox is closed and goes here.
+                        warn!("a session broke: {e}");
+                        mailboxes.retain(|_, mailbox| !mailbox.commands.is_closed());
+                    }
+                },
+                event = link.events.recv() => match event {
+                    Some(LinkEvent::Up) => info!("link {} is up", link.name),
+                    Some(LinkEvent::Down) => warn!("link {} is down; live sessions go on", link.name),
+                    Some(LinkEvent::Message(envelope)) => {
+                        let reply = self.dispatch(envelope, &link, &mut mailboxes, &mut tasks, &goodbye);
+                        if let Some(error) = reply && link.outbox.try_send(error).is_err() {
+                            self.0.metrics.messages_dropped.inc();
+                        }
+                    }
+                    None => {
+                        info!("link {} is over", link.name);
+                        break;
+                    }
+                },
+            }
+        }
+        goodbye.cancel();
+        let all_said = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GOODBYE, all_said).await.is_err() {
+            warn!("{} sessions did not end in time", tasks.len());
+        }
+    }
+
+    /// Acts on a message; gives the error to send back, if any.
+    fn dispatch(
+        &self,
+        envelope: Envelope,
+        link: &Link,
+        mailboxes: &mut HashMap<SessionId, Mailbox>,
+        tasks: &mut JoinSet<SessionId>,
+        goodbye: &CancellationToken,
+    ) -> Option<Envelope> {
+        let Some(id) = envelope.session else {
+            if let Body::Error(error) = envelope.body {
+                warn!("the server reports: {} ({})", error.message, error.code);
+            }
+            return None;
+        };
+        let refuse = |code: &str, words: String| Some(Envelope::error(Some(id.clone()), code, words));
+        let command = match envelope.body {
+            Body::Connect(connect) => {
+                if mailboxes.contains_key(&id) {
+                    let words = "this session exists: a new `connect` needs a new session id".to_owned();
+                    return refuse(code::DUPLICATE_SESSION, words);
+                }
+                let Ok(permit) = self.0.room.clone().try_acquire_owned() else {
+                    let words = format!("{} viewers are being served, which is the limit ([session] max)", self.0.max);
+                    return refuse(code::TOO_MANY_SESSIONS, words);
+                };
+                return match self.open(id.clone(), &connect, link, permit, tasks, goodbye) {
+                    Ok(mailbox) => {
+                        mailboxes.insert(id, mailbox);
+                        None
+                    }
+                    Err(e) => refuse(code::INTERNAL, format!("session not opened: {e:#}")),
+                };
+            }
+            Body::Description(description) => Command::Description(description),
+            Body::Candidate(candidate) => Command::Candidate(candidate),
+            Body::Error(error) => Command::Error(error),
+            Body::Bye(bye) => Command::Bye(bye),
+        };
+        let last_word = matches!(command, Command::Error(_) | Command::Bye(_));
+        match mailboxes.get(&id).map(|mailbox| mailbox.commands.try_send(command)) {
+            Some(Ok(())) => None,
+            Some(Err(mpsc::error::TrySendError::Full(_))) => {
+                refuse(code::TOO_MANY_MESSAGES, "more messages than the session can take; slow down".into())
+            }
+            // Crossed with the end of the session.
+            _ if last_word => None,
+            _ => refuse(
+                code::UNKNOWN_SESSION,
+                format!("session {id} does not exist here: it ended, or its `connect` never came"),
+            ),
+        }
+    }
+
+    fn open(
+        &self,
+        id: SessionId,
+        connect: &Connect,
+        link: &Link,
+        permit: OwnedSemaphorePermit,
+        tasks: &mut JoinSet<SessionId>,
+        goodbye: &CancellationToken,
+    ) -> anyhow::Result<Mailbox> {
+        let ice = IceCredentials::generate()?;
+        let servers = self.servers(connect);
+        let policy: IcePolicy = self.0.ice.policy;
+        let endpoint = self.0.transport.open(&ice.ufrag, &servers, policy);
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let session = Session {
+            id: id.clone(),
+            shared: self.0.clone(),
+            outbox: link.outbox.clone(),
+            commands: inbox,
+            stop: goodbye.child_token(),
+            endpoint,
+            ice,
+        };
+        let span = info_span!("viewer", session = %id);
+        tasks.spawn(
+            async move {
+                session.run().await;
+                drop(permit);
+                id
+            }
+            .instrument(span),
+        );
+        Ok(Mailbox { commands })
+    }
+
+    /// The servers of `connect` and of agent.toml.
+    fn servers(&self, connect: &Connect) -> Servers {
+        let mut servers = Servers::default();
+        let mut problems = Vec::new();
+        if let Some(stun) = &connect.stun {
+            servers.add_stun(&stun.ip, stun.port);
+        }
+        for s in &connect.ice_servers {
+            problems.extend(servers.add(&s.urls, s.username.as_deref(), s.credential.as_deref()));
+        }
+        for s in &self.0.ice.servers {
+            problems.extend(servers.add(&s.urls, s.username.as_deref(), s.credential.as_deref()));
+        }
+        for problem in problems {
+            warn!("ICE server left out: {problem}");
+        }
+        debug!("ICE servers: {servers:?}");
+        servers
+    }
+}

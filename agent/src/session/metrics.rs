@@ -1,0 +1,73 @@
+//! What the sessions count.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+/// Why a session ended, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EndLabel {
+    /// One of the words of `End::label`.
+    pub reason: &'static str,
+}
+
+/// Counters of all sessions together.
+#[derive(Clone)]
+pub struct SessionMetrics {
+    /// Sessions open now.
+    pub open: Gauge,
+    /// Sessions whose path is up now.
+    pub connected: Gauge,
+    /// Sessions ended, by reason.
+    pub ended: Family<EndLabel, Counter>,
+    /// Offers refused.
+    pub offers_refused: Counter,
+    /// Offer in to answer out, seconds.
+    pub answer: Histogram,
+    /// `connect` to a working path, seconds.
+    pub path: Histogram,
+    /// PLI and FIR from viewers.
+    pub keyframe_requests: Counter,
+    /// Last REMB of any viewer, bits a second.
+    pub remb: Gauge,
+    /// Messages that the link had no room for.
+    pub messages_dropped: Counter,
+}
+
+impl SessionMetrics {
+    /// Adds them to `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let all = Self {
+            open: Gauge::default(),
+            connected: Gauge::default(),
+            ended: Family::default(),
+            offers_refused: Counter::default(),
+            // 0.5 ms to 1 s: the promise is 20 ms.
+            answer: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
+            // 10 ms to 40 s: from a LAN to the time-out.
+            path: Histogram::new(exponential_buckets(0.01, 2.0, 13)),
+            keyframe_requests: Counter::default(),
+            remb: Gauge::default(),
+            messages_dropped: Counter::default(),
+        };
+        registry.register("sessions_open", "Viewer sessions open now", all.open.clone());
+        registry.register("sessions_connected", "Viewer sessions with a working path now", all.connected.clone());
+        registry.register("sessions_ended", "Viewer sessions ended, by reason", all.ended.clone());
+        registry.register("offers_refused", "Offers answered with an error", all.offers_refused.clone());
+        registry.register_with_unit("answer", "Offer in to answer out", Unit::Seconds, all.answer.clone());
+        registry.register_with_unit("path", "Connect to a working path", Unit::Seconds, all.path.clone());
+        let requests = all.keyframe_requests.clone();
+        registry.register("viewer_keyframe_requests", "PLI and FIR from viewers", requests);
+        registry.register("viewer_remb_bps", "Last REMB of any viewer", all.remb.clone());
+        let dropped = all.messages_dropped.clone();
+        registry.register("signaling_messages_dropped", "Messages that the link had no room for", dropped);
+        all
+    }
+}
