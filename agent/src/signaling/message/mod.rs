@@ -1,7 +1,21 @@
 //! One signalling message: the envelope and its bodies (docs/protocol.md).
 
+mod lenient;
+mod node;
+mod read;
+mod read_connect;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod write;
+
 use std::fmt;
 
+pub use lenient::{MAX_DEPTH, MAX_MESSAGE};
+pub use read::{read, read_inner};
+pub use read_connect::MAX_ICE_SERVERS;
+pub use refusal::Refusal;
+pub(crate) use refusal::quote;
 use serde::{Deserialize, Serialize};
 
 /// Names one viewer session; made by the server that pushes `connect`. 1 to 64 characters of `A-Z a-z 0-9 - _ . ~`.
@@ -169,6 +183,8 @@ pub mod code {
     pub const NO_PATH: &str = "no-path";
     /// The device named is not connected to the hub.
     pub const DEVICE_OFFLINE: &str = "device-offline";
+    /// Another client holds this link.
+    pub const LINK_BUSY: &str = "link-busy";
     /// The device failed; the message says how.
     pub const INTERNAL: &str = "internal";
 }
