@@ -259,7 +259,8 @@ impl Session {
                 match &mut run.peer {
                     Some(peer) => self.remote_candidate(peer, &candidate),
                     None if run.early.len() < MAX_HELD => run.early.push(candidate),
-                    None => self.refuse(code::TOO_MANY_MESSAGES, "more candidates than a viewer has; send the offer"),
+                    None => self
+                        .refuse(code::TOO_MANY_MESSAGES, "more candidates than a viewer has; send the offer"),
                 }
             }
             Command::Candidate(None) => debug!("viewer has no more candidates"),
@@ -290,9 +291,9 @@ impl Session {
                 None
             }
             Some(peer) => {
-                match offer::clean(&description.sdp).and_then(|sdp| {
-                    peer.answer_again(arrived, &sdp).map_err(|e| offer::bad_sdp(&e))
-                }) {
+                match offer::clean(&description.sdp)
+                    .and_then(|sdp| peer.answer_again(arrived, &sdp).map_err(|e| offer::bad_sdp(&e)))
+                {
                     Ok(sdp) => {
                         self.send(Body::Description(Description { sdp, kind: SdpType::Answer }));
                         info!("answered another offer of the viewer");
@@ -427,7 +428,9 @@ fn no_path(local: &[LocalCandidate], remote_seen: usize) -> String {
     let (host, reflexive, relayed) = (count(Host), count(ServerReflexive), count(Relayed));
     let advice = match (remote_seen, reflexive, relayed) {
         (0, ..) => "no candidate came from the viewer: its network may block WebRTC",
-        (_, 0, 0) => "the camera reached no STUN or TURN server: check its internet access and the server addresses",
+        (_, 0, 0) => {
+            "the camera reached no STUN or TURN server: check its internet access and the server addresses"
+        }
         (_, _, 0) => "both sides seem to be behind strict NATs: configure a TURN server",
         _ => "not even the relay worked: check that the TURN server's ports are open for both sides",
     };

@@ -156,7 +156,10 @@ impl Sessions {
                     return refuse(code::DUPLICATE_SESSION, words);
                 }
                 let Ok(permit) = self.0.room.clone().try_acquire_owned() else {
-                    let words = format!("{} viewers are being served, which is the limit ([session] max)", self.0.max);
+                    let words = format!(
+                        "{} viewers are being served, which is the limit ([session] max)",
+                        self.0.max
+                    );
                     return refuse(code::TOO_MANY_SESSIONS, words);
                 };
                 return match self.open(id.clone(), &connect, link, permit, tasks, goodbye) {

@@ -58,7 +58,11 @@ impl SessionMetrics {
             messages_dropped: Counter::default(),
         };
         registry.register("sessions_open", "Viewer sessions open now", all.open.clone());
-        registry.register("sessions_connected", "Viewer sessions with a working path now", all.connected.clone());
+        registry.register(
+            "sessions_connected",
+            "Viewer sessions with a working path now",
+            all.connected.clone(),
+        );
         registry.register("sessions_ended", "Viewer sessions ended, by reason", all.ended.clone());
         registry.register("offers_refused", "Offers answered with an error", all.offers_refused.clone());
         registry.register_with_unit("answer", "Offer in to answer out", Unit::Seconds, all.answer.clone());

@@ -8,6 +8,7 @@
 
 mod driver;
 mod end;
+mod feedback;
 mod manager;
 mod metrics;
 pub mod negotiation;

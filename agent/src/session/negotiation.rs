@@ -118,7 +118,12 @@ mod tests {
             offered(96, "VP8", 90_000, ""),
             offered(102, "H264", 90_000, "packetization-mode=0;profile-level-id=42e01f"),
             offered(104, "H264", 90_000, "packetization-mode=1;profile-level-id=640c1f"),
-            offered(106, "H264", 90_000, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
+            offered(
+                106,
+                "H264",
+                90_000,
+                "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+            ),
             offered(107, "rtx", 90_000, "apt=106"),
         ];
         let choice = choose_video(&offer, &OURS).unwrap();
@@ -152,7 +157,8 @@ mod tests {
 
     #[test]
     fn all_common_audio_codecs_may_come_back_and_the_best_is_sent() {
-        let offer = [offered(0, "PCMU", 8_000, ""), offered(111, "OPUS", 48_000, ""), offered(13, "CN", 8_000, "")];
+        let offer =
+            [offered(0, "PCMU", 8_000, ""), offered(111, "OPUS", 48_000, ""), offered(13, "CN", 8_000, "")];
         let ours = [AudioCodec::Opus, AudioCodec::Pcmu, AudioCodec::Pcma];
         let choice = choose_audio(&offer, &ours).unwrap();
         assert_eq!(choice.send, AudioCodec::Opus);

@@ -31,7 +31,8 @@ impl Offer {
                 (.., None) => "a=fingerprint",
                 _ => continue,
             };
-            let message = format!("the m-section in line {} has no {missing}: send the offer unchanged", section.line);
+            let message =
+                format!("the m-section in line {} has no {missing}: send the offer unchanged", section.line);
             return Err(error(code::BAD_SDP, message));
         }
         Ok(Self { cleaned, view })
@@ -65,7 +66,10 @@ impl Offer {
         if video.is_none() && (audio.is_none() || self.section(&MediaKind::Video).is_some()) {
             let ours = negotiation::ours_in_words(&shared.media.video.codecs(), &shared.media.audio.codecs());
             let offered = sdp::codecs_in_words(&self.view);
-            return Err(error(code::NO_COMMON_CODEC, format!("the offer has {offered}; this camera has {ours}")));
+            return Err(error(
+                code::NO_COMMON_CODEC,
+                format!("the offer has {offered}; this camera has {ours}"),
+            ));
         }
         let answering = Answering {
             offer: &self.cleaned.sdp,

@@ -96,7 +96,8 @@ impl RtpStream {
 
     /// RTP time of an instant of capture, also of one before the epoch (a replayed picture).
     fn timestamp(&self, captured: Instant) -> u32 {
-        let ticks = |d: std::time::Duration| (d.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000) as u32;
+        let ticks =
+            |d: std::time::Duration| (d.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000) as u32;
         match captured.checked_duration_since(self.epoch) {
             Some(after) => self.offset.wrapping_add(ticks(after)),
             None => self.offset.wrapping_sub(ticks(self.epoch.duration_since(captured))),
@@ -260,7 +261,8 @@ mod tests {
     #[test]
     fn audio_time_counts_samples_through_jitter_and_follows_the_clock_over_a_gap() {
         let epoch = Instant::now();
-        let mut packets = AudioPackets::new(RtpStream::new(1, 0, 8_000, epoch, 0, "0", ExtensionIds::default()));
+        let mut packets =
+            AudioPackets::new(RtpStream::new(1, 0, 8_000, epoch, 0, "0", ExtensionIds::default()));
         let mut at = |ms: u64| {
             let t = epoch + Duration::from_millis(ms);
             let header = packets.packetize(Bytes::from_static(b"x"), 0, t, t).header;

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use rtc::{
-    interceptor::Registry,
+    interceptor::{Registry, Slot},
     media_stream::MediaStreamTrack,
     peer_connection::{
         RTCPeerConnection, RTCPeerConnectionBuilder,
@@ -17,7 +17,10 @@ use rtc::{
         configuration::{
             RTCConfigurationBuilder,
             interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc},
-            media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU, MIME_TYPE_RTX, MIME_TYPE_VP8, MediaEngine},
+            media_engine::{
+                MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU, MIME_TYPE_RTX, MIME_TYPE_VP8,
+                MediaEngine,
+            },
             setting_engine::SettingEngineBuilder,
         },
         event::RTCPeerConnectionEvent,
@@ -33,16 +36,17 @@ use rtc::{
     rtp_transceiver::{
         RTCRtpSenderId,
         rtp_sender::{
-            RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
-            RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
+            RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
+            RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
         },
     },
     sansio::Protocol,
-    statistics::{StatsSelector, report::RTCStatsReportEntry},
     shared::{TaggedBytesMut, TransportContext, TransportProtocol},
+    statistics::{StatsSelector, report::RTCStatsReportEntry},
 };
 
 use super::{
+    feedback::{GUARD_SLOT, Inbound, NackGuard, RequestTap, TAP_SLOT},
     negotiation::{AudioChoice, VideoChoice},
     packets::{AudioPackets, ExtensionIds, RtpStream, VideoPackets, uri},
 };
@@ -166,13 +170,17 @@ impl Peer {
         }
         if let Some((_, choice)) = &with.audio {
             for (codec, offered) in &choice.common {
-                let parameters =
-                    RTCRtpCodecParameters { rtp_codec: audio_codec(*codec, offered.fmtp.as_deref()), payload_type: offered.number };
+                let parameters = RTCRtpCodecParameters {
+                    rtp_codec: audio_codec(*codec, offered.fmtp.as_deref()),
+                    payload_type: offered.number,
+                };
                 engine.register_codec(parameters, RtpCodecKind::Audio)?;
             }
         }
         let registry = configure_rtcp_reports(configure_nack(Registry::new(), &mut engine));
-        let registry = configure_twcc(registry, &mut engine)?;
+        let registry = configure_twcc(registry, &mut engine)?
+            .with(Slot::Custom(GUARD_SLOT), Inbound::<NackGuard>::new())
+            .with(Slot::Custom(TAP_SLOT), Inbound::<RequestTap>::new());
         for (uri, kind) in [
             (uri::MID, RtpCodecKind::Video),
             (uri::MID, RtpCodecKind::Audio),
@@ -181,7 +189,11 @@ impl Peer {
             (uri::PLAYOUT_DELAY, RtpCodecKind::Video),
             (uri::AUDIO_LEVEL, RtpCodecKind::Audio),
         ] {
-            engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri: uri.into() }, kind, None)?;
+            engine.register_header_extension(
+                RTCRtpHeaderExtensionCapability { uri: uri.into() },
+                kind,
+                None,
+            )?;
         }
         let settings = SettingEngineBuilder::new()
             .with_ice_credentials(with.ice.ufrag.clone(), with.ice.password.clone())
@@ -196,7 +208,9 @@ impl Peer {
             .with_relay_acceptance_min_wait(Some(RELAY_PATIENCE))
             .build();
         let mut pc = RTCPeerConnectionBuilder::new()
-            .with_configuration(RTCConfigurationBuilder::new().with_certificates(vec![with.certificate.clone()]).build())
+            .with_configuration(
+                RTCConfigurationBuilder::new().with_certificates(vec![with.certificate.clone()]).build(),
+            )
             .with_media_engine(engine)
             .with_setting_engine(settings)
             .with_interceptor_registry(registry)
@@ -385,7 +399,9 @@ impl Peer {
         };
         let pair = report.candidate_pairs().find(|pair| pair.nominated);
         match pair {
-            Some(pair) => format!("{} to {}", kind(&pair.local_candidate_id), kind(&pair.remote_candidate_id)),
+            Some(pair) => {
+                format!("{} to {}", kind(&pair.local_candidate_id), kind(&pair.remote_candidate_id))
+            }
             None => "path unknown".into(),
         }
     }
@@ -436,7 +452,10 @@ impl Seeds {
 }
 
 fn feedback(pairs: &[(&str, &str)]) -> Vec<RTCPFeedback> {
-    pairs.iter().map(|(typ, parameter)| RTCPFeedback { typ: (*typ).into(), parameter: (*parameter).into() }).collect()
+    pairs
+        .iter()
+        .map(|(typ, parameter)| RTCPFeedback { typ: (*typ).into(), parameter: (*parameter).into() })
+        .collect()
 }
 
 fn video_codec(choice: &VideoChoice) -> RTCRtpCodec {
@@ -471,7 +490,10 @@ fn register_video(engine: &mut MediaEngine, choice: &VideoChoice) -> Result<()> 
             sdp_fmtp_line: format!("apt={payload_type}"),
             ..Default::default()
         };
-        engine.register_codec(RTCRtpCodecParameters { rtp_codec: codec, payload_type: rtx }, RtpCodecKind::Video)?;
+        engine.register_codec(
+            RTCRtpCodecParameters { rtp_codec: codec, payload_type: rtx },
+            RtpCodecKind::Video,
+        )?;
     }
     Ok(())
 }
@@ -503,7 +525,12 @@ fn audio_track(choice: &AudioChoice, ssrc: u32) -> MediaStreamTrack {
     track(AUDIO_TRACK, RtpCodecKind::Audio, coding, audio_codec(*codec, offered.fmtp.as_deref()))
 }
 
-fn track(id: &str, kind: RtpCodecKind, coding: RTCRtpCodingParameters, codec: RTCRtpCodec) -> MediaStreamTrack {
+fn track(
+    id: &str,
+    kind: RtpCodecKind,
+    coding: RTCRtpCodingParameters,
+    codec: RTCRtpCodec,
+) -> MediaStreamTrack {
     let encoding =
         RTCRtpEncodingParameters { rtp_coding_parameters: coding, active: true, codec, ..Default::default() };
     MediaStreamTrack::new(STREAM.into(), id.into(), id.into(), kind, vec![encoding])
@@ -526,3 +553,7 @@ pub fn new_certificate() -> anyhow::Result<RTCCertificate> {
 #[cfg(test)]
 #[path = "peer_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "peer_network_tests.rs"]
+mod network_tests;

@@ -17,7 +17,8 @@ fn answer_to(offer: &str) -> String {
     let ice = IceCredentials::generate().expect("randomness");
     let certificate = new_certificate().expect("a key");
     let video = choose_video(&payloads(MediaKind::Video), &[VideoCodec::H264, VideoCodec::Vp8]);
-    let audio = choose_audio(&payloads(MediaKind::Audio), &[AudioCodec::Opus, AudioCodec::Pcmu, AudioCodec::Pcma]);
+    let audio =
+        choose_audio(&payloads(MediaKind::Audio), &[AudioCodec::Opus, AudioCodec::Pcmu, AudioCodec::Pcma]);
     let with = Answering {
         offer: &offer,
         video: video.map(|c| ("1", c)),

@@ -62,7 +62,15 @@ mod tests {
     fn unit(base: Instant, ms: u64, keyframe: bool) -> Arc<AccessUnit> {
         let captured = base + Duration::from_millis(ms);
         let data = Bytes::from(ms.to_string());
-        Arc::new(AccessUnit { codec: VideoCodec::H264, data, keyframe, width: 2, height: 2, captured, encoded: captured })
+        Arc::new(AccessUnit {
+            codec: VideoCodec::H264,
+            data,
+            keyframe,
+            width: 2,
+            height: 2,
+            captured,
+            encoded: captured,
+        })
     }
 
     #[test]
@@ -72,7 +80,8 @@ mod tests {
         for (ms, keyframe) in [(0, false), (33, true), (66, false), (100, true), (133, false), (166, false)] {
             assert!(warm.keep(unit(base, ms, keyframe)));
         }
-        let out: Vec<_> = warm.finish().into_iter().map(|u| (u.data, (u.captured - base).as_millis())).collect();
+        let out: Vec<_> =
+            warm.finish().into_iter().map(|u| (u.data, (u.captured - base).as_millis())).collect();
         assert_eq!(out, [("100".into(), 164), ("133".into(), 165), ("166".into(), 166)]);
         assert!(warm.finish().is_empty());
     }

@@ -49,7 +49,9 @@ impl Agent {
         let (http, metrics) = (free_port(), free_port());
         let mut command = Command::new(program());
         command.arg(start.command);
-        command.args(["--http", &format!("127.0.0.1:{http}"), "--https", "", "--state-dir"]).arg(state.path());
+        command
+            .args(["--http", &format!("127.0.0.1:{http}"), "--https", "", "--state-dir"])
+            .arg(state.path());
         if start.command == "run" {
             command.args(["--video", start.video, "--audio", start.audio, "--device-id", "cam"]);
         }
@@ -101,7 +103,9 @@ impl Agent {
 
     /// A line that it printed on stdout.
     pub fn line(&self, within: Duration) -> String {
-        self.lines.recv_timeout(within).unwrap_or_else(|_| panic!("nothing on stdout within {within:?}:\n{}", self.log()))
+        self.lines
+            .recv_timeout(within)
+            .unwrap_or_else(|_| panic!("nothing on stdout within {within:?}:\n{}", self.log()))
     }
 
     /// Writes a line to its stdin.
@@ -139,7 +143,8 @@ impl Agent {
 
     /// Resources of the process: open file descriptors and threads.
     pub fn resources(&self) -> (usize, usize) {
-        let count = |what| std::fs::read_dir(format!("/proc/{}/{what}", self.child.id())).map_or(0, Iterator::count);
+        let count =
+            |what| std::fs::read_dir(format!("/proc/{}/{what}", self.child.id())).map_or(0, Iterator::count);
         (count("fd"), count("task"))
     }
 
@@ -178,7 +183,7 @@ fn program() -> std::ffi::OsString {
 
 /// A secret from a state folder.
 pub fn read_secret(state: &Path, name: &str) -> String {
-    let path = state.join(format!("{name}.token"));
+    let path = state.join(format!("{name}-token"));
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).trim().to_owned()
 }
 

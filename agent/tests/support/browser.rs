@@ -96,7 +96,12 @@ impl Browser {
 
     /// Waits for the first decoded picture.
     pub async fn wait_picture(&self) {
-        self.wait("a picture", "window.p2pcam && window.p2pcam.firstPictureMs != null", Duration::from_secs(20)).await;
+        self.wait(
+            "a picture",
+            "window.p2pcam && window.p2pcam.firstPictureMs != null",
+            Duration::from_secs(20),
+        )
+        .await;
     }
 
     /// A value of the receiver's statistics: `kind` is `video` or `audio`, `key` a W3C inbound-rtp member.
@@ -140,7 +145,9 @@ impl Browser {
 
     /// Picture size on the page.
     pub async fn size(&self) -> (u64, u64) {
-        let v = self.eval("[document.querySelector('video').videoWidth, document.querySelector('video').videoHeight]").await;
+        let v = self
+            .eval("[document.querySelector('video').videoWidth, document.querySelector('video').videoHeight]")
+            .await;
         (v[0].as_u64().unwrap_or_default(), v[1].as_u64().unwrap_or_default())
     }
 

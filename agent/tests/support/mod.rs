@@ -49,8 +49,7 @@ pub fn footage() -> PathBuf {
 /// Looks for a program that the tests need.
 pub fn require(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
-        .unwrap_or_else(|| panic!("{program} is not installed: run the tests through scripts/test, which installs it"))
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file()).unwrap_or_else(
+        || panic!("{program} is not installed: run the tests through scripts/test, which installs it"),
+    )
 }

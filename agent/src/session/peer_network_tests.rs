@@ -1,0 +1,309 @@
+//! A peer against a viewer on the same stack, over a simulated network under a virtual clock.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use rtc::{
+    interceptor::Registry,
+    peer_connection::{
+        RTCPeerConnection, RTCPeerConnectionBuilder,
+        configuration::{interceptor_registry::register_default_interceptors, media_engine::MediaEngine},
+        event::{RTCPeerConnectionEvent, RTCTrackEvent},
+        message::{RTCMessage, TaggedRTCMessage},
+        sdp::RTCSessionDescription,
+        state::RTCPeerConnectionState,
+        transport::RTCIceCandidateInit,
+    },
+    rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
+    rtp_transceiver::{RTCRtpReceiverId, rtp_sender::RtpCodecKind},
+    sansio::Protocol,
+    shared::{TaggedBytesMut, TransportContext, TransportProtocol},
+};
+
+use super::*;
+use crate::{
+    media::video::AccessUnit,
+    session::negotiation::{choose_audio, choose_video},
+    signaling::sdp::{self, MediaKind, SdpView},
+};
+
+const DEVICE: &str = "192.0.2.1:5000";
+const VIEWER: &str = "198.51.100.1:6000";
+
+/// The viewer's side: the same stack, as a browser would use it.
+struct Viewer {
+    pc: RTCPeerConnection,
+    connected: bool,
+    receiver: Option<RTCRtpReceiverId>,
+    media_ssrc: u32,
+    /// Payload bytes of each RTP packet by (payload type, sequence number).
+    heard: BTreeMap<(u8, u16), usize>,
+}
+
+/// Both sides, the wires between them and the time.
+struct Net {
+    now: Instant,
+    peer: Peer,
+    viewer: Viewer,
+    events: Vec<PeerEvent>,
+    /// One way.
+    delay: Duration,
+    /// Every n-th datagram from the device to the viewer is lost; 0: none.
+    lose_every: u64,
+    sent: u64,
+    /// Datagrams under way: arrival, to the viewer?, content.
+    wire: Vec<(Instant, bool, BytesMut)>,
+}
+
+impl Net {
+    fn new(delay: Duration) -> Self {
+        let now = Instant::now();
+        let mut engine = MediaEngine::default();
+        engine.register_default_codecs().expect("codecs");
+        let registry = register_default_interceptors(Registry::new(), &mut engine).expect("interceptors");
+        let mut pc = RTCPeerConnectionBuilder::new()
+            .with_media_engine(engine)
+            .with_interceptor_registry(registry)
+            .build(now)
+            .expect("a viewer");
+        pc.add_transceiver_from_kind(RtpCodecKind::Video, None).expect("video");
+        pc.add_transceiver_from_kind(RtpCodecKind::Audio, None).expect("audio");
+        let offer = pc.create_offer(None).expect("an offer");
+        pc.set_local_description(now, offer.clone()).expect("taken");
+
+        let text = sdp::clean(&offer.sdp).expect("an SDP");
+        let view = SdpView::parse(&text).expect("an SDP");
+        let section = |kind| view.first(&kind).expect("a section");
+        let (video, audio) = (section(MediaKind::Video), section(MediaKind::Audio));
+        let ice = IceCredentials::generate().expect("randomness");
+        let certificate = new_certificate().expect("a key");
+        let answering = Answering {
+            offer: &text,
+            video: choose_video(&video.payloads, &[VideoCodec::H264])
+                .map(|c| (video.mid.as_deref().unwrap_or(""), c)),
+            audio: choose_audio(&audio.payloads, &[AudioCodec::Opus])
+                .map(|c| (audio.mid.as_deref().unwrap_or(""), c)),
+            ice: &ice,
+            certificate: &certificate,
+            timeouts: PathTimeouts { disconnected: Duration::from_secs(5), failed: Duration::from_secs(10) },
+        };
+        let (mut peer, answer) = Peer::answer(now, answering).expect("an answer");
+        pc.set_remote_description(now, RTCSessionDescription::answer(answer).expect("an SDP"))
+            .expect("taken");
+        let line = |address: &str| {
+            let (ip, port) = address.split_once(':').expect("address and port");
+            format!("candidate:1 1 udp 2130706431 {ip} {port} typ host")
+        };
+        let init = |address| RTCIceCandidateInit { candidate: line(address), ..Default::default() };
+        peer.add_local_candidate(&line(DEVICE)).expect("taken");
+        peer.add_remote_candidate(&line(VIEWER)).expect("taken");
+        pc.add_local_candidate(init(VIEWER)).expect("taken");
+        pc.add_remote_candidate(init(DEVICE)).expect("taken");
+        let viewer = Viewer { pc, connected: false, receiver: None, media_ssrc: 0, heard: BTreeMap::new() };
+        Self { now, peer, viewer, events: Vec::new(), delay, lose_every: 0, sent: 0, wire: Vec::new() }
+    }
+
+    /// Moves what is ready, then the clock to the next thing that happens, at most to `until`.
+    fn step(&mut self, until: Instant) {
+        while let Some(event) = self.peer.poll_event() {
+            self.events.push(event);
+        }
+        while let Some(out) = self.peer.poll_transmit() {
+            assert_eq!((out.local.to_string().as_str(), out.to.to_string().as_str()), (DEVICE, VIEWER));
+            self.sent += 1;
+            if self.lose_every == 0 || self.sent % self.lose_every != 0 {
+                self.wire.push((self.now + self.delay, true, out.data));
+            }
+        }
+        self.viewer.pump();
+        while let Some(out) = self.viewer.pc.poll_write() {
+            self.wire.push((self.now + self.delay, false, out.message));
+        }
+        let timers = [self.peer.poll_timeout(), self.viewer.pc.poll_timeout()];
+        let next = timers.into_iter().flatten().chain(self.wire.iter().map(|w| w.0)).min();
+        self.now = next.map_or(until, |next| next.clamp(self.now, until));
+        let (due, later) = std::mem::take(&mut self.wire).into_iter().partition(|w| w.0 <= self.now);
+        self.wire = later;
+        for (_, to_viewer, data) in due {
+            let (local, from) = if to_viewer { (VIEWER, DEVICE) } else { (DEVICE, VIEWER) };
+            let (local, from) = (local.parse().expect("address"), from.parse().expect("address"));
+            if to_viewer {
+                self.viewer.read(self.now, local, from, data);
+            } else {
+                self.peer.handle_datagram(self.now, local, from, data);
+            }
+        }
+        self.peer.handle_timeout(self.now);
+        let _ = self.viewer.pc.handle_timeout(self.now);
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.step(until);
+        }
+        self.step(until);
+    }
+
+    /// Lets the path come up; gives the time that it took.
+    fn connect(&mut self) -> Duration {
+        let started = self.now;
+        let deadline = started + Duration::from_secs(10);
+        let up =
+            |net: &Self| net.viewer.connected && net.events.iter().any(|e| matches!(e, PeerEvent::Connected));
+        while !up(self) {
+            assert!(self.now < deadline, "no path: {:?}", self.events);
+            self.step(deadline);
+        }
+        self.now - started
+    }
+
+    fn picture(&mut self, size: usize) {
+        // An IDR slice NAL unit; what is in it does not matter to the packets.
+        let mut data = vec![0, 0, 0, 1, 0x65];
+        data.resize(size, 0xaa);
+        let (captured, encoded) = (self.now, self.now);
+        let unit = AccessUnit {
+            codec: VideoCodec::H264,
+            data: data.into(),
+            keyframe: true,
+            width: 2,
+            height: 2,
+            captured,
+            encoded,
+        };
+        self.peer.send_video(self.now, &unit).expect("sent");
+    }
+}
+
+impl Viewer {
+    fn read(
+        &mut self,
+        now: Instant,
+        local_addr: std::net::SocketAddr,
+        peer_addr: std::net::SocketAddr,
+        message: BytesMut,
+    ) {
+        let transport =
+            TransportContext { local_addr, peer_addr, ecn: None, transport_protocol: TransportProtocol::UDP };
+        let _ = self.pc.handle_read(TaggedBytesMut { now, transport, message });
+    }
+
+    fn pump(&mut self) {
+        while let Some(event) = self.pc.poll_event() {
+            match event {
+                RTCPeerConnectionEvent::OnConnectionStateChangeEvent(RTCPeerConnectionState::Connected) => {
+                    self.connected = true
+                }
+                RTCPeerConnectionEvent::OnTrack(RTCTrackEvent::OnOpen(track)) => {
+                    self.receiver = Some(track.receiver_id)
+                }
+                _ => {}
+            }
+        }
+        while let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read() {
+            if let RTCMessage::RtpPacket(_, packet) = message {
+                self.media_ssrc = packet.header.ssrc;
+                self.heard.insert(
+                    (packet.header.payload_type, packet.header.sequence_number),
+                    packet.payload.len(),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_path_is_up_within_a_few_round_trips() {
+    let mut net = Net::new(Duration::from_millis(20));
+    let took = net.connect();
+    // A check, the nomination, and four flights of DTLS 1.2: not a timer in between.
+    assert!(took <= Duration::from_millis(400), "{took:?}");
+}
+
+#[test]
+fn packets_that_get_lost_are_asked_for_and_sent_again() {
+    let mut net = Net::new(Duration::from_millis(10));
+    net.connect();
+    net.lose_every = 10;
+    for _ in 0..60 {
+        net.picture(8_000);
+        net.run_for(Duration::from_millis(33));
+    }
+    net.lose_every = 0;
+    for _ in 0..10 {
+        net.picture(8_000);
+        net.run_for(Duration::from_millis(33));
+    }
+    let sequence: Vec<u16> = net.viewer.heard.keys().map(|k| k.1).collect();
+    let first = *sequence.first().expect("packets");
+    let mut numbers: Vec<u16> = sequence.iter().map(|s| s.wrapping_sub(first)).collect();
+    numbers.sort_unstable();
+    let missing = numbers.windows(2).filter(|w| w[1] - w[0] > 1).count();
+    assert!(numbers.len() > 400 && missing == 0, "{} packets heard, {missing} gaps", numbers.len());
+}
+
+#[test]
+fn a_picture_loss_indication_becomes_a_keyframe_request() {
+    let mut net = Net::new(Duration::from_millis(10));
+    net.connect();
+    net.picture(2_000);
+    net.run_for(Duration::from_millis(100));
+    let receiver = net.viewer.receiver.expect("a track");
+    let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc: net.viewer.media_ssrc };
+    let now = net.now;
+    net.viewer.pc.rtp_receiver(receiver).expect("it").write_rtcp(now, vec![Box::new(pli)]).expect("sent");
+    net.run_for(Duration::from_millis(100));
+    assert!(net.events.iter().any(|e| matches!(e, PeerEvent::KeyframeRequest)), "{:?}", net.events);
+}
+
+#[test]
+fn a_viewer_that_falls_silent_is_disconnected_then_failed() {
+    let mut net = Net::new(Duration::from_millis(10));
+    net.connect();
+    net.events.clear();
+    let started = net.now;
+    // Only the device's side lives on.
+    let deadline = started + Duration::from_secs(60);
+    let mut seen = Vec::new();
+    while net.now < deadline && seen.len() < 2 {
+        while let Some(event) = net.peer.poll_event() {
+            match event {
+                PeerEvent::Disconnected | PeerEvent::Failed => {
+                    seen.push((net.now - started, format!("{event:?}")))
+                }
+                _ => {}
+            }
+        }
+        while net.peer.poll_transmit().is_some() {}
+        net.now = net.peer.poll_timeout().map_or(deadline, |t| t.max(net.now)).min(deadline);
+        net.peer.handle_timeout(net.now);
+    }
+    assert_eq!(seen.iter().map(|s| s.1.as_str()).collect::<Vec<_>>(), ["Disconnected", "Failed"], "{seen:?}");
+    assert!(seen[1].0 < Duration::from_secs(20), "{seen:?}");
+}
+
+#[test]
+fn sound_goes_out_with_the_negotiated_payload_type() {
+    let mut net = Net::new(Duration::from_millis(5));
+    net.connect();
+    for _ in 0..5 {
+        let frame = AudioFrame {
+            codec: AudioCodec::Opus,
+            data: Bytes::from_static(&[0xf8, 0xff, 0xfe]),
+            level: 40,
+            captured: net.now,
+        };
+        net.peer.send_audio(net.now, &frame).expect("sent");
+        net.run_for(Duration::from_millis(20));
+    }
+    assert_eq!(
+        net.viewer.heard.iter().filter(|(k, size)| k.0 == 111 && **size == 3).count(),
+        5,
+        "{:?}",
+        net.viewer.heard
+    );
+}
