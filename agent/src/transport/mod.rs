@@ -1,1 +1,130 @@
-//! What lies under the sessions: the shared UDP port, STUN and TURN.
+//! What lies under the sessions: the shared UDP port, STUN and TURN (docs/network.md).
+//!
+//! One [`Transport`] has one UDP socket for each local address, all with the same port number, and serves all
+//! sessions. Each session opens an [`Endpoint`]: it gathers candidates in the background and receives the datagrams
+//! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
+//! DTLS, SRTP) is the session's business; here is only decided whose it is.
+//!
+//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP to viewers.
+
+mod candidate;
+pub mod demux;
+mod endpoint;
+mod gather;
+mod metrics;
+mod query;
+mod server;
+mod shared;
+mod sockets;
+mod tls;
+pub mod turn;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::sync::mpsc;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+use tracing::{Instrument as _, info};
+
+pub use self::{
+    candidate::{CandidateKind, LocalCandidate},
+    endpoint::{Endpoint, EndpointEvent},
+    metrics::{Drop as DropReason, TransportMetrics},
+    query::{BindingQuery, Step},
+    server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
+};
+use self::{gather::Gather, shared::Shared};
+use crate::{
+    config::{IceConfig, IcePolicy},
+    telemetry::metrics::Metrics,
+};
+
+/// Candidates and the end of gathering that may wait for the session. When it is full, gathering waits.
+const FINDINGS: usize = 32;
+/// Datagrams that may wait for a session: a third of a second at 2 Mbit/s. When it is full, the newest is dropped.
+const INBOX: usize = 512;
+
+/// The shared UDP port and all that the endpoints have in common. Cheap to clone; ends with its last clone and endpoint.
+#[derive(Clone)]
+pub struct Transport(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    _readers: Vec<AbortOnDropHandle<()>>,
+    tasks: TaskTracker,
+}
+
+impl Transport {
+    /// Binds the UDP port on all local addresses and starts to receive.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken, or there is no address to bind it to; the error says what to do.
+    pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
+        let addresses = sockets::choose(&sockets::interface_addresses()?, config.loopback);
+        let sockets = sockets::bind(&addresses, config.port).await?;
+        let metrics = metrics.register(TransportMetrics::register);
+        let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
+        let _readers = (0..shared.sockets.len())
+            .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
+            .collect();
+        let this = Self(Arc::new(Inner { shared, _readers, tasks: TaskTracker::new() }));
+        let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
+        info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
+        Ok(this)
+    }
+
+    /// The port number that all sessions share.
+    pub fn port(&self) -> u16 {
+        self.0.shared.sockets.first().map_or(0, |socket| socket.local.port())
+    }
+
+    /// The addresses of the shared port, best first.
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.0.shared.sockets.iter().map(|socket| socket.local).collect()
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &TransportMetrics {
+        &self.0.shared.metrics
+    }
+
+    /// Opens a session's endpoint and starts to gather its candidates in the background. Viewers' checks find it by
+    /// `ufrag`. Must be called within a tokio runtime.
+    pub fn open(&self, ufrag: &str, servers: &Servers, policy: IcePolicy) -> Endpoint {
+        let (found, findings) = mpsc::channel(FINDINGS);
+        let (inbox, datagrams) = mpsc::channel(INBOX);
+        let cancel = CancellationToken::new();
+        let direct = policy == IcePolicy::All;
+        // With `relay`, checks to the device's own addresses must not be answered: they are nobody's business.
+        let id = self.0.shared.open(direct.then_some(ufrag), inbox.clone());
+        let endpoint = Endpoint::new(id, direct, self.0.clone(), findings, datagrams, cancel.clone());
+        let gather = Gather {
+            shared: self.0.shared.clone(),
+            tasks: self.0.tasks.clone(),
+            servers: servers.clone(),
+            direct,
+            found,
+            inbox,
+            relays: endpoint.relays.clone(),
+            cancel,
+        };
+        self.0.tasks.spawn(gather.run().in_current_span());
+        endpoint
+    }
+
+    /// Waits until all allocations of dropped endpoints are given back: a second at most after the last was dropped.
+    pub async fn released(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+/// A random STUN transaction id.
+fn random_id() -> [u8; 12] {
+    let mut id = [0; 12];
+    getrandom::fill(&mut id).expect("the kernel's random numbers are always there");
+    id
+}

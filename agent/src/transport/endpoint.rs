@@ -1,0 +1,149 @@
+//! A session's end of the transport: its candidates and datagrams come out, its datagrams go in.
+
+use std::{
+    future,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Inner, candidate::LocalCandidate, demux::EndpointId, metrics, turn::Command};
+
+/// Peers remembered for allocations that are still to come; as many as an allocation permits.
+const MAX_PEERS: usize = 32;
+
+/// What an endpoint tells its session.
+#[derive(Debug)]
+pub enum EndpointEvent {
+    /// An address at which the session can be reached was found.
+    Candidate(LocalCandidate),
+    /// No more candidates will be found. Comes once.
+    GatheringDone,
+    /// A datagram for the session.
+    Datagram {
+        /// The address of ours that it came to; that of the allocation if it was relayed.
+        local: SocketAddr,
+        /// Who sent it.
+        from: SocketAddr,
+        /// Its content.
+        data: BytesMut,
+        /// When it was read from the socket.
+        at: Instant,
+    },
+}
+
+/// A received datagram.
+#[derive(Debug)]
+pub(super) struct Datagram {
+    pub local: SocketAddr,
+    pub from: SocketAddr,
+    pub data: BytesMut,
+    pub at: Instant,
+}
+
+/// The allocations of an endpoint and the peers that they should permit.
+#[derive(Default)]
+pub(super) struct Relays {
+    handles: Vec<(SocketAddr, mpsc::Sender<Command>)>,
+    peers: Vec<IpAddr>,
+}
+
+impl Relays {
+    /// Takes a new allocation into use.
+    pub fn add(&mut self, relayed: SocketAddr, commands: mpsc::Sender<Command>) {
+        self.handles.retain(|(_, commands)| !commands.is_closed());
+        for peer in &self.peers {
+            // The queue of a new allocation has room for them all; what is lost is asked again by the first packet.
+            let _ = commands.try_send(Command::Permit(*peer));
+        }
+        self.handles.push((relayed, commands));
+    }
+}
+
+/// See the module's documentation. Dropping it frees its addresses, allocations and tasks.
+pub struct Endpoint {
+    id: EndpointId,
+    direct: bool,
+    inner: Arc<Inner>,
+    findings: mpsc::Receiver<EndpointEvent>,
+    datagrams: mpsc::Receiver<Datagram>,
+    pub(super) relays: Arc<Mutex<Relays>>,
+    _cancel: DropGuard,
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        id: EndpointId,
+        direct: bool,
+        inner: Arc<Inner>,
+        findings: mpsc::Receiver<EndpointEvent>,
+        datagrams: mpsc::Receiver<Datagram>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
+        Self { id, direct, inner, findings, datagrams, relays, _cancel }
+    }
+
+    /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
+    pub async fn next(&mut self) -> EndpointEvent {
+        tokio::select! {
+            biased;
+            Some(finding) = self.findings.recv() => finding,
+            Some(Datagram { local, from, data, at }) = self.datagrams.recv() => {
+                EndpointEvent::Datagram { local, from, data, at }
+            }
+            else => future::pending().await,
+        }
+    }
+
+    /// Sends a datagram from `local`, the base of one of the candidates. Never blocks; what cannot be sent is dropped
+    /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
+    pub fn send(&self, local: SocketAddr, to: SocketAddr, data: &[u8]) {
+        let shared = &self.inner.shared;
+        if self.direct
+            && let Some(socket) = shared.socket(local)
+        {
+            shared.send(self.id, socket, to, data);
+            return;
+        }
+        let relays = self.relays();
+        let Some((_, commands)) = relays.handles.iter().find(|(relayed, _)| *relayed == local) else {
+            shared.metrics.drop_one(metrics::Drop::NoSuchLocal);
+            return;
+        };
+        let why = match commands.try_send(Command::Send(to, Bytes::copy_from_slice(data))) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(_)) => metrics::Drop::RelayQueue,
+            Err(mpsc::error::TrySendError::Closed(_)) => metrics::Drop::NoSuchLocal,
+        };
+        shared.metrics.drop_one(why);
+    }
+
+    /// Tells an address of the viewer, so that TURN servers let it through early.
+    pub fn remote_candidate(&self, address: SocketAddr) {
+        let peer = address.ip();
+        let mut relays = self.relays();
+        if relays.peers.contains(&peer) || relays.peers.len() >= MAX_PEERS {
+            return;
+        }
+        relays.peers.push(peer);
+        for (_, commands) in &relays.handles {
+            // If the queue is full, the first packet to the peer asks again.
+            let _ = commands.try_send(Command::Permit(peer));
+        }
+    }
+
+    fn relays(&self) -> MutexGuard<'_, Relays> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.inner.shared.close(self.id);
+    }
+}

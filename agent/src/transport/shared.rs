@@ -1,0 +1,208 @@
+//! What all endpoints share: the sockets, the table of who gets what, and the delivery of each datagram.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use rustls::ClientConfig;
+use tokio::sync::{OnceCell, mpsc};
+use tracing::warn;
+
+use super::{
+    demux::{EndpointId, Packet, Table, TransactionId, classify},
+    endpoint::Datagram,
+    metrics::{Drop, TransportMetrics},
+    sockets::Socket,
+    tls,
+};
+
+/// Room for the next datagram: more than any path to a browser carries (1500 bytes).
+const MAX_DATAGRAM: usize = 2048;
+/// Datagrams are cut from blocks of this size, to allocate seldom, and yet not to hold much memory by one of them.
+const BLOCK: usize = 16 * 1024;
+/// After an error of a socket the next attempt waits so long, lest a lost interface costs a whole core.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// Answers that may wait for one STUN query; it needs one.
+const ANSWERS: usize = 4;
+
+/// A STUN query that waits for its answer.
+struct Query {
+    local: SocketAddr,
+    server: SocketAddr,
+    answers: mpsc::Sender<BytesMut>,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    table: Table,
+    inboxes: HashMap<EndpointId, mpsc::Sender<Datagram>>,
+    queries: HashMap<TransactionId, Query>,
+}
+
+/// See the module's documentation.
+pub(super) struct Shared {
+    /// The shared port, one socket a local address.
+    pub sockets: Vec<Socket>,
+    /// What is counted.
+    pub metrics: TransportMetrics,
+    ca_file: Option<PathBuf>,
+    tls: OnceCell<Option<Arc<ClientConfig>>>,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    /// All that endpoints need, without any endpoint.
+    pub fn new(sockets: Vec<Socket>, metrics: TransportMetrics, ca_file: Option<PathBuf>) -> Self {
+        Self { sockets, metrics, ca_file, tls: OnceCell::new(), state: Mutex::default() }
+    }
+
+    /// Makes an endpoint known; without a ufrag nobody reaches it through the shared port.
+    pub fn open(&self, ufrag: Option<&str>, inbox: mpsc::Sender<Datagram>) -> EndpointId {
+        let mut state = self.state();
+        state.next += 1;
+        let id = EndpointId(state.next);
+        state.inboxes.insert(id, inbox);
+        if let Some(ufrag) = ufrag
+            && !state.table.open(id, ufrag)
+        {
+            warn!("ICE ufrag {ufrag} is in use by another session: this one cannot be reached directly");
+        }
+        self.metrics.endpoints.inc();
+        id
+    }
+
+    /// Forgets an endpoint.
+    pub fn close(&self, id: EndpointId) {
+        let mut state = self.state();
+        state.table.close(id);
+        if state.inboxes.remove(&id).is_some() {
+            self.metrics.endpoints.dec();
+        }
+    }
+
+    /// The socket with the local address.
+    pub fn socket(&self, local: SocketAddr) -> Option<&Socket> {
+        self.sockets.iter().find(|socket| socket.local == local)
+    }
+
+    /// Sends a session's datagram; the answer to a check finds back to `id`. Never blocks.
+    pub fn send(&self, id: EndpointId, socket: &Socket, to: SocketAddr, data: &[u8]) {
+        if let Packet::StunRequest { .. } = classify(data) {
+            self.state().table.expect(Instant::now(), socket.local, to, id);
+        }
+        self.transmit(socket, to, data);
+    }
+
+    /// Sends from the shared port. What the kernel does not take is dropped and counted: it is the queue.
+    pub fn transmit(&self, socket: &Socket, to: SocketAddr, data: &[u8]) {
+        match socket.io.try_send_to(data, to) {
+            Ok(_) => {
+                self.metrics.datagrams_out.inc();
+                self.metrics.bytes_out.inc_by(data.len() as u64);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => self.metrics.drop_one(Drop::SendBuffer),
+            Err(_) => self.metrics.drop_one(Drop::SendError),
+        }
+    }
+
+    /// Registers a STUN query: answers from `server` to `local` come out of the receiver until the guard is dropped.
+    pub fn expect_answer(
+        &self,
+        id: TransactionId,
+        local: SocketAddr,
+        server: SocketAddr,
+    ) -> (QueryGuard<'_>, mpsc::Receiver<BytesMut>) {
+        let (answers, receiver) = mpsc::channel(ANSWERS);
+        self.state().queries.insert(id, Query { local, server, answers });
+        (QueryGuard { shared: self, id }, receiver)
+    }
+
+    /// TLS settings for `turns:` servers, made at first use. `None`: they cannot be made; the log says why.
+    pub async fn tls(&self) -> Option<Arc<ClientConfig>> {
+        let make = || async {
+            let ca_file = self.ca_file.clone();
+            let made = tokio::task::spawn_blocking(move || tls::client_config(ca_file.as_deref())).await;
+            match made {
+                Ok(Ok(config)) => Some(config),
+                Ok(Err(problem)) => {
+                    warn!("{problem}");
+                    None
+                }
+                // The runtime is shutting down.
+                Err(_) => None,
+            }
+        };
+        self.tls.get_or_init(make).await.clone()
+    }
+
+    fn deliver(&self, local: SocketAddr, from: SocketAddr, data: BytesMut) {
+        let at = Instant::now();
+        self.metrics.datagrams_in.inc();
+        self.metrics.bytes_in.inc_by(data.len() as u64);
+        let packet = classify(&data);
+        let mut state = self.state();
+        if let Packet::StunResponse { id } = packet
+            && let Some(query) = state.queries.get(&id)
+            && (query.local, query.server) == (local, from)
+        {
+            // Full only if the server repeats itself.
+            let _ = query.answers.try_send(data);
+            return;
+        }
+        let owner = state.table.route(at, local, from, &packet);
+        match owner.and_then(|id| state.inboxes.get(&id)) {
+            None => self.metrics.drop_one(Drop::Unknown),
+            Some(inbox) => {
+                if inbox.try_send(Datagram { local, from, data, at }).is_err() {
+                    self.metrics.drop_one(Drop::SessionQueue);
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the wait for an answer when dropped.
+pub(super) struct QueryGuard<'a> {
+    shared: &'a Shared,
+    id: TransactionId,
+}
+
+impl std::ops::Drop for QueryGuard<'_> {
+    fn drop(&mut self) {
+        self.shared.state().queries.remove(&self.id);
+    }
+}
+
+/// Receives on one socket until it is aborted.
+pub(super) async fn receive(shared: Arc<Shared>, socket: usize) {
+    let socket = &shared.sockets[socket];
+    let mut buffer = BytesMut::new();
+    let mut told = None;
+    loop {
+        if buffer.capacity() < MAX_DATAGRAM {
+            buffer.reserve(BLOCK);
+        }
+        match socket.io.recv_buf_from(&mut buffer).await {
+            Ok((_, from)) => {
+                told = None;
+                shared.deliver(socket.local, from, buffer.split());
+            }
+            Err(e) => {
+                if told.replace(e.kind()) != Some(e.kind()) {
+                    warn!("receiving on {} fails: {e}", socket.local);
+                }
+                tokio::time::sleep(ERROR_PAUSE).await;
+            }
+        }
+    }
+}
