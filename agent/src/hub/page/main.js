@@ -1,0 +1,368 @@
+// The page's course: hub, sessions, and what the viewer wants, brought together.
+
+import { Microphone } from './microphone.js';
+import { Session } from './session.js';
+import { Signaling } from './signaling.js';
+import { Statistics } from './stats.js';
+import { Ui } from './ui.js';
+import { t } from './words.js';
+
+const STATS_MS = 1000;
+// No new picture for this long is told to the viewer.
+const STALLED_MS = 2500;
+// From the click to a path. Longer than ICE needs, shorter than patience.
+const CONNECT_MS = 20_000;
+// Chances for an ICE restart before the session is made anew.
+const RESTART_MS = 6000;
+// Pause before the next session after one that broke; doubled each time, up to the last.
+const RETRY_MS = [500, 1000, 2000, 4000, 8000];
+
+/** What each error code of the wire is called on this page. */
+const ERRORS = {
+  'no-path': 'noPath',
+  'no-common-codec': 'noCodec',
+  'too-many-sessions': 'tooMany',
+};
+/** Errors after which another session may well do: the device restarted, or lost a message. */
+const TRY_AGAIN = new Set(['unknown-session', 'wrong-state', 'duplicate-session']);
+/** Errors about one message; the session goes on. */
+const HARMLESS = new Set(['bad-candidate', 'too-many-messages', 'malformed', 'too-large']);
+
+const options = new URLSearchParams(location.hash.slice(1));
+const device = options.get('device') ?? '';
+addEventListener('hashchange', () => location.reload());
+
+const TOKEN_KEY = 'p2pcam-token';
+let token = options.get('token') || sessionStorage.getItem(TOKEN_KEY) || '';
+
+let state = 'linking';
+let reason = '';
+/** The viewer wants a picture. `wantedSince`: since when, on the clock of performance.now(). */
+let wanted = options.get('autostart') !== '0';
+let wantedSince = wanted ? 0 : null;
+/** A session ended that the viewer had not stopped: the next chance is taken without a click. */
+let interrupted = false;
+/** The session that is made but not started, the one that runs, and the hub's offer for the next. */
+let prepared = null;
+let running = null;
+let nextOffer = null;
+let failures = 0;
+let timers = {};
+const statistics = new Statistics();
+let latest = null;
+let lastFrames = -1;
+let lastFrameAt = 0;
+let statsShown = false;
+
+const ui = new Ui({ start, stop, talk, token: useToken, statsShown: (on) => ((statsShown = on), on && sample()) }, device);
+const microphone = new Microphone((level) => ui.level(level));
+let signaling = null;
+
+function show(next, words = '') {
+  state = next;
+  reason = words;
+  ui.show(state, { watching: wanted, reason });
+}
+
+function after(name, ms, action) {
+  clearTimeout(timers[name]);
+  timers[name] = setTimeout(action, ms);
+}
+
+function calm(...names) {
+  for (const name of names) clearTimeout(timers[name]);
+}
+
+// --- the hub ---
+
+function openHub() {
+  signaling = new Signaling({
+    device,
+    token,
+    hooks: {
+      resume: () => (running?.isStarted && running.pc.connectionState !== 'closed' ? running.id : null),
+      opened() {
+        ui.notice('', true);
+        sessionStorage.setItem(TOKEN_KEY, token);
+        if (interrupted) wanted = true;
+        if (!running) show(wanted ? 'linking' : 'ready');
+      },
+      message: onMessage,
+      lost() {
+        nextOffer = null;
+        discardPrepared();
+        if (running?.isConnected) ui.notice(t('hubLostNotice'), true);
+        else {
+          endRunning();
+          show('hubLost');
+        }
+      },
+      refused(why) {
+        endRunning();
+        sessionStorage.removeItem(TOKEN_KEY);
+        show(why === 'slow' ? 'tokenSlow' : token ? 'tokenWrong' : 'token');
+      },
+    },
+  });
+  signaling.open();
+}
+
+function useToken(word) {
+  token = word;
+  if (wanted) wantedSince = performance.now();
+  show('linking');
+  openHub();
+}
+
+function onMessage({ session: id, connect, description, candidate, error, bye }) {
+  if (connect) {
+    nextOffer = { id, connect };
+    if (prepared?.id && (prepared.id !== id || !prepared.isStarted)) discardPrepared();
+    prepare();
+    if (wanted && !running) launch();
+    else if (!wanted && state !== 'ended' && !running) show('ready');
+    return;
+  }
+  if (error) return onError(id, error);
+  if (!running || id !== running.id) return;
+  if (bye) {
+    interrupted = wanted;
+    endRunning();
+    wanted = false;
+    show('ended', bye.reason);
+  } else if (description || candidate !== undefined) running.receive({ description, candidate });
+}
+
+function onError(id, { code, message = '' }) {
+  console.warn(`${code}: ${message}`);
+  if (HARMLESS.has(code)) return;
+  if (id && running && id !== running.id) return;
+  if (code === 'device-offline') {
+    nextOffer = null;
+    if (running?.isConnected && !id) return;
+    endRunning();
+    discardPrepared();
+    if (interrupted) wanted = true;
+    return show('offline', message);
+  }
+  // Without a session it is about this socket: the hub is full, or cannot make sessions.
+  if (!id && running?.isConnected) return;
+  if (TRY_AGAIN.has(code) && running) return relaunch(message);
+  giveUp(ERRORS[code] ?? 'failed', message);
+}
+
+// --- sessions ---
+
+function makeSession() {
+  const session = new Session(
+    { relayOnly: options.get('relay') === '1', withoutH264: options.get('codec') === 'vp8' },
+    {
+      send: (envelope) => signaling?.send(envelope),
+      track: () => {
+        if (ui.video.srcObject !== session.stream) ui.video.srcObject = session.stream;
+        ui.video.play().catch(() => {});
+      },
+      changed: () => session === running && onConnection(session),
+      broke: (error) => {
+        console.error(error);
+        if (session === running) giveUp('failed', error.message);
+      },
+    },
+  );
+  return session;
+}
+
+/** Makes what the next start needs, so that a click only has to send. */
+function prepare() {
+  prepared ??= makeSession();
+  if (nextOffer && !prepared.id) prepared.prepare(nextOffer.id, nextOffer.connect);
+}
+
+function discardPrepared() {
+  prepared?.close();
+  prepared = null;
+}
+
+function launch() {
+  prepare();
+  if (!prepared.id) return;
+  running = prepared;
+  prepared = null;
+  nextOffer = null;
+  interrupted = false;
+  const session = running;
+  lastFrames = -1;
+  show('connecting');
+  ui.video.requestVideoFrameCallback?.(() => firstPicture(session));
+  if (!ui.video.requestVideoFrameCallback) ui.video.onloadeddata = () => firstPicture(session);
+  session.start(wantedSince ?? performance.now()).catch((error) => session === running && giveUp('failed', error.message));
+  if (microphone.track) session.talk(microphone.track);
+  after('connect', CONNECT_MS, () => session === running && session.firstPictureMs === null && giveUp(session.isConnected ? 'failed' : 'noPath'));
+}
+
+function firstPicture(session) {
+  if (session !== running || session.firstPictureMs !== null) return;
+  session.firstPictureMs = performance.now() - session.startedAt;
+  calm('connect');
+  failures = 0;
+  lastFrameAt = performance.now();
+  ui.picture(true);
+  show('live');
+}
+
+function onConnection(session) {
+  switch (session.pc.connectionState) {
+    case 'connected':
+      calm('restart');
+      lastFrameAt = performance.now();
+      if (state === 'reconnecting') show(session.firstPictureMs === null ? 'connecting' : 'live');
+      break;
+    case 'failed':
+      if (session.firstPictureMs === null) {
+        giveUp('noPath');
+        break;
+      }
+      show('reconnecting');
+      // Over the same session if the hub is there to carry it, else anew when it is.
+      if (signaling.isOpen) session.restart().catch(() => relaunch());
+      after('restart', RESTART_MS, () => session === running && !session.isConnected && relaunch());
+      break;
+    case 'disconnected':
+      if (session.firstPictureMs !== null) show('reconnecting');
+      break;
+    case 'closed':
+      relaunch();
+      break;
+  }
+}
+
+/** Ends what runs and takes the next chance by itself, later each time. */
+function relaunch(words = '') {
+  endRunning();
+  wanted = true;
+  wantedSince = performance.now();
+  const pause = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
+  show(signaling.isOpen ? 'reconnecting' : 'hubLost', words);
+  after('retry', pause, () => wanted && !running && launch());
+}
+
+function giveUp(next, words = '') {
+  const id = running?.id;
+  endRunning();
+  if (id) signaling.send({ session: id, bye: { reason: next } });
+  wanted = false;
+  show(next, words);
+}
+
+function endRunning() {
+  calm('connect', 'restart', 'retry');
+  ui.video.cancelVideoFrameCallback?.(0);
+  running?.close();
+  running = null;
+  latest = null;
+  ui.video.srcObject = null;
+  ui.picture(false);
+}
+
+// --- the viewer ---
+
+function start() {
+  if (running || (wanted && state === 'connecting')) return;
+  wanted = true;
+  wantedSince = performance.now();
+  failures = 0;
+  if (!signaling) return;
+  if (signaling.isOpen) {
+    show('linking');
+    launch();
+    if (!running) show('offline');
+  } else show('hubLost');
+}
+
+function stop() {
+  wanted = false;
+  interrupted = false;
+  const id = running?.id;
+  endRunning();
+  if (id) signaling.send({ session: id, bye: { reason: 'viewer stopped' } });
+  if (microphone.track) talk(false);
+  show('ready');
+  prepare();
+}
+
+async function talk(on) {
+  if (on && !window.isSecureContext) return tellInsecure();
+  try {
+    const track = on ? await microphone.open() : microphone.close();
+    await running?.talk(track);
+    ui.talking(on);
+  } catch (error) {
+    microphone.close();
+    ui.talking(false);
+    ui.notice(t(error.name === 'NotFoundError' ? 'micMissing' : 'micDenied'));
+  }
+}
+
+async function tellInsecure() {
+  let url = null;
+  try {
+    const { httpsPort } = await (await fetch('/v1/info')).json();
+    // On loopback only http is at hand; elsewhere the same machine answers on its secure port.
+    if (httpsPort) url = `https://${location.hostname}:${httpsPort}/${location.hash}`;
+  } catch {
+    // Then without a link.
+  }
+  ui.insecure(url);
+}
+
+async function sample() {
+  const session = running;
+  if (!session) return null;
+  const figures = await statistics.sample(session);
+  if (session !== running) return latest;
+  latest = figures;
+  if (statsShown) ui.statistics(figures);
+  const now = performance.now();
+  if (figures.framesDecoded !== lastFrames) {
+    lastFrames = figures.framesDecoded;
+    lastFrameAt = now;
+    if (state === 'stalled') show('live');
+  } else if (state === 'live' && !document.hidden && now - lastFrameAt > STALLED_MS) show('stalled');
+  return figures;
+}
+
+// For tests, and for the curious at the console. Nothing can be changed through it but what the buttons do.
+window.p2pcam = Object.freeze({
+  get state() {
+    return state;
+  },
+  get reason() {
+    return reason;
+  },
+  get sessionId() {
+    return running?.id ?? null;
+  },
+  get firstPictureMs() {
+    return running?.firstPictureMs ?? null;
+  },
+  clickToPictureMs: () => running?.firstPictureMs ?? null,
+  stats: async () => (running ? new Statistics().sample(running) : null),
+  start,
+  stop,
+  talk,
+});
+
+if (!window.RTCPeerConnection) show('noWebrtc');
+else {
+  ui.picture(false);
+  show('linking');
+  // The peer connection and its offer are made while the socket opens.
+  prepare();
+  if (token) openHub();
+  else show('token');
+  if (!window.isSecureContext) tellInsecure();
+  setInterval(() => running && sample(), STATS_MS);
+  // A page that goes away says so; one that the browser keeps in its cache starts again when it is shown.
+  addEventListener('pagehide', stop);
+  addEventListener('pageshow', (event) => event.persisted && location.reload());
+}

@@ -1,0 +1,157 @@
+// One viewer session: the peer connection, made and offered before it is needed.
+
+/** The servers of a `connect`, in the browser's form. */
+function iceServers({ stun, iceServers = [] } = {}) {
+  const servers = iceServers.map(({ urls, username, credential }) => ({ urls, username, credential }));
+  const hasStun = servers.some(({ urls }) => [urls].flat().some((url) => /^stuns?:/.test(url)));
+  if (stun?.ip && !hasStun) {
+    const host = stun.ip.includes(':') ? `[${stun.ip}]` : stun.ip;
+    servers.push({ urls: `stun:${host}:${stun.port ?? 3478}` });
+  }
+  return servers;
+}
+
+export class Session {
+  id = null;
+  startedAt = null;
+  firstPictureMs = null;
+  stream = new MediaStream();
+  #offer;
+  #ready;
+  #outbox = [];
+  #inbox = [];
+  #chain = Promise.resolve();
+
+  /**
+   * options: { relayOnly, withoutH264 }; hooks: send(envelope), track(), changed(), broke(error).
+   */
+  constructor(options, hooks) {
+    this.hooks = hooks;
+    this.base = {
+      bundlePolicy: 'max-bundle',
+      iceTransportPolicy: options.relayOnly ? 'relay' : 'all',
+    };
+    const pc = (this.pc = new RTCPeerConnection(this.base));
+    const video = pc.addTransceiver('video', { direction: 'recvonly' });
+    // Sending is agreed on from the start, so that the talk button needs no new offer.
+    this.audio = pc.addTransceiver('audio', { direction: 'sendrecv' });
+    if (options.withoutH264) {
+      const codecs = RTCRtpReceiver.getCapabilities('video').codecs;
+      video.setCodecPreferences?.(codecs.filter(({ mimeType }) => !/h264/i.test(mimeType)));
+    }
+    for (const { receiver } of [video, this.audio]) {
+      // A camera is watched as it happens: no buffering beyond what the network needs.
+      try {
+        receiver.playoutDelayHint = 0;
+        receiver.jitterBufferTarget = 0;
+      } catch {
+        // Browsers without these keep their own idea.
+      }
+    }
+    pc.ontrack = ({ track }) => {
+      this.stream.addTrack(track);
+      this.hooks.track();
+    };
+    pc.onicecandidate = ({ candidate }) => {
+      const body = candidate && {
+        candidate: candidate.candidate,
+        sdpMLineIndex: candidate.sdpMLineIndex,
+        sdpMid: candidate.sdpMid,
+      };
+      this.#say({ candidate: body?.candidate ? body : null });
+    };
+    pc.onconnectionstatechange = () => this.hooks.changed();
+    this.#offer = pc.createOffer();
+    this.#offer.catch(() => {});
+  }
+
+  get isStarted() {
+    return this.startedAt !== null;
+  }
+
+  get isConnected() {
+    return this.pc.connectionState === 'connected';
+  }
+
+  /** Takes the hub's id and servers, and gathers candidates; nothing is sent yet. */
+  prepare(id, connect) {
+    this.id = id;
+    this.#ready = (async () => {
+      try {
+        this.pc.setConfiguration({ ...this.base, iceServers: iceServers(connect) });
+      } catch (error) {
+        console.warn('the hub named a server that this browser does not take:', error.message);
+      }
+      await this.pc.setLocalDescription(await this.#offer);
+      return { type: 'offer', sdp: this.pc.localDescription.sdp };
+    })();
+    this.#ready.catch((error) => this.hooks.broke(error));
+  }
+
+  /** Sends what is prepared. `since`: when the viewer asked for it, on the clock of performance.now(). */
+  async start(since) {
+    this.startedAt = since;
+    // First of all, so that the device gathers while this side still writes its offer.
+    this.hooks.send({ session: this.id, connect: {} });
+    const description = await this.#ready;
+    this.hooks.send({ session: this.id, description });
+    const waiting = this.#outbox;
+    this.#outbox = null;
+    waiting.forEach((body) => this.hooks.send({ session: this.id, ...body }));
+  }
+
+  /** A message of the device; in order, for each step waits for the one before. */
+  receive({ description, candidate }) {
+    this.#chain = this.#chain
+      .then(() => (description ? this.#describe(description) : this.#add(candidate)))
+      .catch((error) => this.hooks.broke(error));
+  }
+
+  async #describe(description) {
+    const { pc } = this;
+    if (pc.signalingState === 'closed') return;
+    // An answer that no offer waits for; an offer of the device (ICE restart) is always taken, ours is rolled back.
+    if (description.type === 'answer' && pc.signalingState !== 'have-local-offer') return;
+    await pc.setRemoteDescription(description);
+    if (description.type === 'offer') {
+      await pc.setLocalDescription();
+      this.#say({ description: { type: 'answer', sdp: pc.localDescription.sdp } });
+    }
+    for (const candidate of this.#inbox.splice(0)) await this.#add(candidate);
+  }
+
+  async #add(candidate) {
+    if (this.pc.signalingState === 'closed') return;
+    if (!this.pc.remoteDescription) {
+      if (this.#inbox.length < 64) this.#inbox.push(candidate);
+      return;
+    }
+    try {
+      await this.pc.addIceCandidate(candidate?.candidate ? candidate : undefined);
+    } catch (error) {
+      // One bad candidate; the others may do.
+      console.warn('candidate not taken:', error.message);
+    }
+  }
+
+  /** New candidates over the same session, after a network change. */
+  async restart() {
+    await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
+    this.#say({ description: { type: 'offer', sdp: this.pc.localDescription.sdp } });
+  }
+
+  talk(track) {
+    return this.audio.sender.replaceTrack(track);
+  }
+
+  #say(body) {
+    if (this.#outbox) this.#outbox.push(body);
+    else this.hooks.send({ session: this.id, ...body });
+  }
+
+  close() {
+    this.pc.ontrack = this.pc.onicecandidate = this.pc.onconnectionstatechange = null;
+    this.pc.close();
+    this.hooks = { send() {}, track() {}, changed() {}, broke() {} };
+  }
+}

@@ -1,0 +1,254 @@
+// What is seen and pressed: puts states into words and buttons. Knows no network.
+
+import { language, t } from './words.js';
+
+const $ = (id) => document.getElementById(id);
+
+// For how long controls stay after the last movement while the picture runs.
+const IDLE_MS = 3500;
+const NOTICE_MS = 6000;
+
+/** Per state: a spinner, a tone, and the words of the button below, if any. */
+const LOOKS = {
+  linking: { busy: true },
+  connecting: { busy: true },
+  reconnecting: { busy: true },
+  stalled: { busy: true },
+  offline: { busy: true },
+  hubLost: { busy: true, tone: 'bad' },
+  ready: { button: 'start' },
+  ended: { button: 'start' },
+  token: { form: true },
+  tokenWrong: { form: true, tone: 'bad' },
+  tokenSlow: { form: true, tone: 'bad' },
+  noPath: { button: 'again', tone: 'bad' },
+  noCodec: { button: 'again', tone: 'bad' },
+  tooMany: { button: 'again', tone: 'bad' },
+  failed: { button: 'again', tone: 'bad' },
+  noWebrtc: { tone: 'bad' },
+  live: {},
+};
+
+export class Ui {
+  stage = $('stage');
+  video = $('video');
+  #noticeTimer = 0;
+  #idleTimer = 0;
+  #sticky = '';
+
+  /** actions: start(), stop(), talk(on), token(word), statsShown(on) */
+  constructor(actions, device) {
+    this.actions = actions;
+    document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+    for (const el of document.querySelectorAll('[data-t]')) el.textContent = t(el.dataset.t);
+    for (const el of document.querySelectorAll('[data-label]')) this.#label(el, el.dataset.label);
+    $('name').textContent = device || 'p2pcam';
+    if (device) document.title = `${device} · p2pcam`;
+    this.device = device;
+    this.#label($('start'), 'start');
+    this.#label($('mute'), 'unmute');
+    this.#label($('talk'), 'talk');
+
+    const startStop = () => (this.watching ? actions.stop() : actions.start());
+    this.keys = {
+      ' ': startStop,
+      m: () => this.#toggleMute(),
+      t: () => $('talk').disabled || actions.talk($('talk').ariaPressed !== 'true'),
+      s: () => $('photo').disabled || this.#photo(),
+      i: () => this.#toggleStats(),
+      f: () => this.#toggleFull(),
+    };
+    $('start').onclick = startStop;
+    $('again').onclick = () => actions.start();
+    $('mute').onclick = this.keys.m;
+    $('talk').onclick = this.keys.t;
+    $('photo').onclick = this.keys.s;
+    $('stats-toggle').onclick = this.keys.i;
+    $('full').onclick = this.keys.f;
+    $('insecure-close').onclick = () => ($('insecure').hidden = true);
+    $('token-form').onsubmit = (event) => {
+      event.preventDefault();
+      const word = $('token').value.trim();
+      if (word) actions.token(word);
+    };
+    addEventListener('keydown', (event) => this.#key(event));
+    for (const kind of ['pointermove', 'pointerdown', 'keydown', 'focusin']) addEventListener(kind, () => this.#awake());
+    document.addEventListener('fullscreenchange', () => this.#label($('full'), document.fullscreenElement ? 'fullOff' : 'full'));
+    // iPhones have full screen for the video alone; where there is neither, no button.
+    $('full').hidden = !this.stage.requestFullscreen && !this.video.webkitEnterFullscreen;
+    this.video.onvolumechange = () => this.#showMute();
+    this.#awake();
+  }
+
+  /** Shows a state. `reason`: words of the other side, shown as they are. */
+  show(state, { watching, reason = '' } = {}) {
+    const look = LOOKS[state];
+    const { stage } = this;
+    this.watching = watching;
+    stage.dataset.state = state;
+    stage.toggleAttribute('data-busy', Boolean(look.busy));
+    stage.dataset.tone = look.tone ?? 'calm';
+    $('brief').textContent = t(state);
+    $('title').textContent = t(state);
+    $('detail').textContent = t(`${state}Detail`);
+    $('reason').textContent = reason;
+    const form = $('token-form');
+    if (form.hidden === Boolean(look.form)) form.hidden = !look.form;
+    if (look.form) {
+      $('token').focus();
+      $('token').select();
+    }
+    $('again').hidden = !look.button;
+    $('again').textContent = look.button ? t(look.button) : '';
+    this.#icon($('start'), watching ? 'stop' : 'play');
+    this.#label($('start'), watching ? 'stop' : 'start');
+    $('start').disabled = Boolean(look.form) || state === 'noWebrtc';
+    $('talk').disabled = !watching;
+  }
+
+  /** Whether there is a picture on the stage, if only a still one. */
+  picture(there) {
+    this.stage.toggleAttribute('data-picture', there);
+    $('photo').disabled = !there;
+    $('mute').disabled = !there;
+  }
+
+  /** A line at the top: for some seconds, or (`stays`) until it is replaced by ''. */
+  notice(words, stays = false) {
+    clearTimeout(this.#noticeTimer);
+    if (stays) this.#sticky = words;
+    const show = (text) => {
+      $('notice').textContent = text;
+      $('notice').hidden = !text;
+    };
+    show(words || this.#sticky);
+    if (words && !stays) this.#noticeTimer = setTimeout(() => show(this.#sticky), NOTICE_MS);
+    if (words) this.#awake();
+  }
+
+  talking(on) {
+    $('talk').ariaPressed = String(on);
+    this.#label($('talk'), on ? 'talkOff' : 'talk');
+    if (!on) this.level(0);
+  }
+
+  /** Loudness of the own voice, 0 to 1. */
+  level(value) {
+    $('talk').style.setProperty('--level', value.toFixed(2));
+  }
+
+  /** Says that there is no microphone here, with the secure address if there is one. */
+  insecure(url) {
+    $('insecure-words').textContent = t('insecure');
+    const link = $('insecure-link');
+    link.hidden = !url;
+    if (url) {
+      link.href = url;
+      link.textContent = t('insecureLink');
+    }
+    $('insecure').hidden = false;
+  }
+
+  statistics(s) {
+    const n = (value, unit, digits = 0) => (value == null || Number.isNaN(value) ? '–' : `${value.toFixed(digits)} ${unit}`.trim());
+    const rows = {
+      sSize: s.width ? `${s.width} × ${s.height}` : '–',
+      sFps: n(s.fps, t('sFpsUnit')),
+      sBitrate: s.kbps > 1000 ? n(s.kbps / 1000, 'Mbit/s', 1) : n(s.kbps, 'kbit/s'),
+      sRtt: n(s.rttMs, 'ms', s.rttMs < 10 ? 1 : 0),
+      sPath: s.path ? `${t(s.path)} (${s.path}, ${s.protocol ?? '?'})` : '–',
+      sLoss: n(s.lossPercent, '%', 1),
+      sCodec: [s.videoCodec, s.audioCodec].filter(Boolean).join(' · ') || '–',
+      sBuffer: n(s.bufferMs, 'ms'),
+      sFirst: n(s.firstPictureMs, 'ms'),
+    };
+    const panel = $('stats');
+    panel.replaceChildren(
+      ...Object.entries(rows).flatMap(([key, value]) => {
+        const dt = document.createElement('dt');
+        const dd = document.createElement('dd');
+        dt.textContent = t(key);
+        dd.textContent = value;
+        return [dt, dd];
+      }),
+    );
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const target = event.target;
+    if (target instanceof HTMLInputElement) return;
+    // Space on a focused button presses that button.
+    if (event.key === ' ' && target instanceof HTMLButtonElement) return;
+    if (event.key === ' ' && $('start').disabled) return;
+    const action = this.keys[event.key.toLowerCase()];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  #awake() {
+    this.stage.removeAttribute('data-idle');
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => this.stage.setAttribute('data-idle', ''), IDLE_MS);
+  }
+
+  #label(el, key) {
+    const word = t(key);
+    const shortcut = el.dataset.key;
+    el.ariaLabel = word;
+    if (shortcut) {
+      el.title = `${word} (${shortcut === 'space' ? '␣' : shortcut.toUpperCase()})`;
+      el.setAttribute('aria-keyshortcuts', shortcut === 'space' ? 'Space' : shortcut);
+    }
+  }
+
+  #icon(el, name) {
+    el.querySelector('use').setAttribute('href', `#i-${name}`);
+  }
+
+  #showMute() {
+    this.#icon($('mute'), this.video.muted ? 'muted' : 'sound');
+    this.#label($('mute'), this.video.muted ? 'unmute' : 'mute');
+  }
+
+  #toggleMute() {
+    if ($('mute').disabled) return;
+    this.video.muted = !this.video.muted;
+    // Sound may have been what kept an earlier play() from starting.
+    this.video.play().catch(() => {});
+  }
+
+  #toggleStats() {
+    const on = $('stats').hidden;
+    $('stats').hidden = !on;
+    $('stats-toggle').ariaPressed = String(on);
+    this.actions.statsShown(on);
+  }
+
+  #toggleFull() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else if (this.stage.requestFullscreen) this.stage.requestFullscreen().catch(() => {});
+    else this.video.webkitEnterFullscreen?.();
+  }
+
+  #photo() {
+    const { video } = this;
+    if (!video.videoWidth) return;
+    const canvas = document.createElement('canvas');
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    canvas.getContext('2d').drawImage(video, 0, 0);
+    canvas.toBlob((blob) => {
+      if (!blob) return;
+      const now = new Date();
+      const local = new Date(now - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replaceAll(':', '-');
+      const link = document.createElement('a');
+      link.href = URL.createObjectURL(blob);
+      link.download = `${this.device || 'p2pcam'}-${local}.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      this.notice(t('photoSaved'));
+    }, 'image/png');
+  }
+}
