@@ -1,3 +1,9 @@
-//! The command line of the agent.
+//! The command line of the p2pcam agent, and nothing else.
 
-fn main() {}
+mod commands;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    commands::dispatch(commands::cli::Cli::parse())
+}

@@ -1,17 +1,40 @@
 //! `agent.toml` as types: each key is documented where it is defined, unknown keys are refused.
+//!
+//! [`load()`] puts the layers together (file, `P2PCAM_*` variables, command-line flags) and names the place of
+//! whatever is wrong. The keys and their types are read off the structs ([`schema`]), so that there is no second
+//! list to forget. This module opens no device and no socket.
 
 mod audio;
+mod device;
 mod hub;
 mod ice;
+mod load;
+mod problem;
+mod rules;
+pub mod schema;
 mod session;
 mod signaling;
+mod telemetry;
+mod value;
 mod video;
-
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{audio::*, hub::*, ice::*, session::*, signaling::*, video::*};
+pub use self::{
+    audio::*,
+    device::*,
+    hub::*,
+    ice::*,
+    load::{DEFAULT_PATH, Loaded, Override, Setting, load, load_with, parse},
+    problem::{ConfigError, Place, Problem},
+    session::*,
+    signaling::*,
+    telemetry::*,
+    video::*,
+};
+
+/// An `agent.toml` that spells out every default, with a comment for each key.
+pub const COMMENTED_DEFAULT: &str = include_str!("agent.toml");
 
 /// The whole of `agent.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,31 +56,4 @@ pub struct Config {
     pub session: SessionConfig,
     /// Logs and metrics.
     pub telemetry: TelemetryConfig,
-}
-
-/// `[device]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DeviceConfig {
-    /// Name of the device on the hub; 1 to 64 characters of `A-Z a-z 0-9 - _ . ~`. Default: the host name.
-    pub id: Option<String>,
-    /// Where secrets and certificates are kept. Default: `$STATE_DIRECTORY` (systemd), else
-    /// `$XDG_STATE_HOME/p2pcam` or `~/.local/state/p2pcam`.
-    pub state_dir: Option<PathBuf>,
-}
-
-/// `[telemetry]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// Log filter, as in `info` or `p2pcam_agent::session=debug,info`.
-    pub log: String,
-    /// Address of `/metrics` and `/health`; empty: off.
-    pub listen: String,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self { log: "info".into(), listen: "127.0.0.1:9464".into() }
-    }
 }

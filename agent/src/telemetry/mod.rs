@@ -1,3 +1,11 @@
-//! What the agent tells its operator: tracing to journald or the terminal, and metrics.
+//! What the agent tells its operator: logs, metrics, health, and its state to systemd.
 
+pub mod health;
+pub mod http;
+mod limited;
+pub mod log;
 pub mod metrics;
+pub mod process;
+pub mod service;
+
+pub use log::init;

@@ -1,0 +1,148 @@
+//! `devices`: what the machine has: cameras with their formats, encoders, sound cards.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::cli::DevicesArgs;
+
+/// All that is listed.
+#[derive(Debug, Default, Serialize)]
+pub struct Devices {
+    pub cameras: Vec<CameraRow>,
+    pub encoders: Vec<EncoderRow>,
+    pub sound_cards: Vec<SoundCardRow>,
+}
+
+/// A camera.
+#[derive(Debug, Serialize)]
+pub struct CameraRow {
+    /// What stands behind `v4l2:`.
+    pub device: String,
+    /// As the driver calls it.
+    pub name: String,
+    /// One line each, as in `MJPEG 1280x720 up to 30 fps`.
+    pub formats: Vec<String>,
+}
+
+/// A video encoder.
+#[derive(Debug, Serialize)]
+pub struct EncoderRow {
+    /// As in `openh264`.
+    pub name: String,
+    /// As in `H.264`.
+    pub codec: String,
+    /// In hardware.
+    pub hardware: bool,
+    /// Limits in words, as in `up to 1920x1080`; may be empty.
+    pub detail: String,
+}
+
+/// A sound card's PCM device.
+#[derive(Debug, Serialize)]
+pub struct SoundCardRow {
+    /// What stands behind `alsa:`.
+    pub device: String,
+    /// As the driver calls it.
+    pub name: String,
+    /// Has a microphone or line input.
+    pub captures: bool,
+    /// Has a speaker or line output.
+    pub plays: bool,
+}
+
+/// Prints a table for people, or JSON.
+pub fn devices(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
+    let devices = collect();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&devices)?);
+    } else {
+        print!("{}", table(&devices));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the media parts.
+fn collect() -> Devices {
+    Devices::default()
+}
+
+fn table(devices: &Devices) -> String {
+    let mut text = String::from("Cameras\n");
+    for camera in &devices.cameras {
+        text += &format!("  v4l2:{}  {}\n", camera.device, camera.name);
+        for format in &camera.formats {
+            text += &format!("      {format}\n");
+        }
+    }
+    if devices.cameras.is_empty() {
+        text += "  none: `--video auto` shows the test pattern\n";
+    }
+    text += "\nEncoders\n";
+    for encoder in &devices.encoders {
+        let kind = if encoder.hardware { "hardware" } else { "software" };
+        let detail = if encoder.detail.is_empty() { String::new() } else { format!(", {}", encoder.detail) };
+        text += &format!("  {}  {}, {kind}{detail}\n", encoder.name, encoder.codec);
+    }
+    if devices.encoders.is_empty() {
+        text += "  none: only a source that is encoded already can be shown\n";
+    }
+    text += "\nSound cards\n";
+    for card in &devices.sound_cards {
+        let directions = match (card.captures, card.plays) {
+            (true, true) => "microphone and speaker",
+            (true, false) => "microphone",
+            (false, true) => "speaker",
+            (false, false) => "neither microphone nor speaker",
+        };
+        text += &format!("  alsa:{}  {} ({directions})\n", card.device, card.name);
+    }
+    if devices.sound_cards.is_empty() {
+        text += "  none: `--audio auto` plays a tone, talk-back goes to the log\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_hardware_is_told_what_happens_instead() {
+        let text = table(&Devices::default());
+        for words in ["shows the test pattern", "plays a tone"] {
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_device_is_printed_as_the_configuration_names_it() {
+        let text = table(&Devices {
+            cameras: vec![CameraRow {
+                device: "/dev/video0".into(),
+                name: "UVC Camera".into(),
+                formats: vec!["YUYV 640x480 up to 30 fps".into()],
+            }],
+            encoders: vec![EncoderRow {
+                name: "openh264".into(),
+                codec: "H.264".into(),
+                hardware: false,
+                detail: String::new(),
+            }],
+            sound_cards: vec![SoundCardRow {
+                device: "plughw:CARD=Device,DEV=0".into(),
+                name: "USB PnP".into(),
+                captures: true,
+                plays: false,
+            }],
+        });
+        for line in [
+            "  v4l2:/dev/video0  UVC Camera",
+            "      YUYV 640x480 up to 30 fps",
+            "  openh264  H.264, software",
+            "  alsa:plughw:CARD=Device,DEV=0  USB PnP (microphone)",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Where log lines go: to journald when systemd started the agent, else to stderr. Never to stdout, which
+//! belongs to the messages of `--signaling stdio`.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    os::{fd::AsFd, unix::fs::MetadataExt},
+};
+
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Put before field names in the journal: the span field `session` is `P2PCAM_SESSION` there, so that
+/// `journalctl P2PCAM_SESSION=01JD...` is one viewer's story.
+const JOURNAL_FIELD_PREFIX: &str = "P2PCAM";
+
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// journald's own protocol: levels become priorities, fields stay fields.
+    Journal,
+    /// stderr, one line an event.
+    Stderr {
+        /// With ANSI colours.
+        colour: bool,
+    },
+}
+
+impl Destination {
+    /// The journal if stderr is the stream that systemd connected to it (systemd.exec(5), `$JOURNAL_STREAM`);
+    /// colours if stderr is a terminal and `NO_COLOR` (no-color.org) is not set.
+    pub fn detect() -> Self {
+        let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+        if stderr_identity().is_ok_and(|identity| is_stream(&stream, identity)) {
+            return Self::Journal;
+        }
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self::Stderr { colour: io::stderr().is_terminal() && !no_color }
+    }
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter is not one.
+    #[error(
+        "log filter {filter:?}: {error}: give error, warn, info, debug, trace, or a list as in p2pcam_agent::session=debug,info"
+    )]
+    Filter {
+        /// As given.
+        filter: String,
+        /// What is wrong with it.
+        error: tracing_subscriber::filter::ParseError,
+    },
+    /// Another subscriber is there already.
+    #[error("the log is already set up")]
+    Twice,
+}
+
+/// Starts the log for the whole process, with a filter as in `info` or `p2pcam_agent::session=debug,info`.
+///
+/// If journald cannot be reached although stderr leads to it, lines go to stderr, which systemd stores as well.
+///
+/// # Errors
+///
+/// The filter is malformed, or the log has been started before.
+pub fn init(filter: &str) -> Result<Destination, LogError> {
+    let filter_layer =
+        EnvFilter::try_new(filter).map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
+    let mut destination = Destination::detect();
+    let layer = match journal(destination) {
+        Some(layer) => layer.boxed(),
+        None => {
+            let colour = destination == Destination::Stderr { colour: true };
+            destination = Destination::Stderr { colour };
+            tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour).boxed()
+        }
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter_layer))
+        .try_init()
+        .map_err(|_| LogError::Twice)?;
+    Ok(destination)
+}
+
+fn journal(destination: Destination) -> Option<tracing_journald::Layer> {
+    let layer = (destination == Destination::Journal).then(tracing_journald::layer)?.ok()?;
+    Some(
+        layer
+            .with_field_prefix(Some(JOURNAL_FIELD_PREFIX.into()))
+            .with_syslog_identifier("p2pcam-agent".into()),
+    )
+}
+
+/// Device and inode of stderr.
+fn stderr_identity() -> io::Result<(u64, u64)> {
+    let metadata = File::from(io::stderr().as_fd().try_clone_to_owned()?).metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Whether `$JOURNAL_STREAM` (`DEVICE:INODE`, decimal) names this file.
+fn is_stream(stream: &str, (device, inode): (u64, u64)) -> bool {
+    stream.split_once(':').is_some_and(|(d, i)| d.parse() == Ok(device) && i.parse() == Ok(inode))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_is_taken_only_if_stderr_is_its_stream() {
+        let (device, inode) = stderr_identity().unwrap();
+        assert!(is_stream(&format!("{device}:{inode}"), (device, inode)));
+        // The variable is inherited by children whose stderr leads elsewhere.
+        assert!(!is_stream(&format!("{device}:{}", inode + 1), (device, inode)));
+        for malformed in ["", "1", ":", "a:b", "-1:2"] {
+            assert!(!is_stream(malformed, (device, inode)), "{malformed}");
+        }
+    }
+}
