@@ -1,6 +1,6 @@
 //! H.264 constrained baseline by OpenH264.
 
-#![allow(unsafe_code)] // for the one option that the crate does not wrap: see `set_option`
+#![allow(unsafe_code)] // for the options that the crate does not wrap: see `set_option`
 
 use std::{
     ffi::{c_int, c_void},
@@ -32,6 +32,9 @@ const OPTION_BITRATE: c_int = 5;
 /// `ENCODER_OPTION_MAX_BITRATE`.
 const OPTION_MAX_BITRATE: c_int = 6;
 
+/// `ENCODER_OPTION_TRACE_LEVEL`.
+const OPTION_TRACE_LEVEL: c_int = 25;
+
 /// An OpenH264 encoder for one picture size.
 pub struct OpenH264Encoder {
     encoder: Encoder,
@@ -40,6 +43,18 @@ pub struct OpenH264Encoder {
     /// When the first picture was taken: OpenH264's rate control wants times that start at zero.
     first: Option<Instant>,
 }
+
+/// `SBitrateInfo` of OpenH264's `codec_app_def.h`.
+#[repr(C)]
+struct BitrateInfo {
+    layer: c_int,
+    bitrate: c_int,
+}
+
+/// What an option reads: a C int, or a [`BitrateInfo`] for the two rates.
+trait OptionValue {}
+impl OptionValue for c_int {}
+impl OptionValue for BitrateInfo {}
 
 impl OpenH264Encoder {
     /// For logs and metrics.
@@ -73,7 +88,11 @@ impl OpenH264Encoder {
             .vui(VuiConfig::bt601());
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
             .context("OpenH264 cannot be opened: is memory short?")?;
-        Ok(Self { encoder, settings: *settings, bitrate, first: None })
+        let mut encoder = Self { encoder, settings: *settings, bitrate, first: None };
+        // What it says on stderr by itself (that it may not skip pictures) is meant so.
+        let quiet: c_int = 0;
+        encoder.set_option(OPTION_TRACE_LEVEL, quiet)?;
+        Ok(encoder)
     }
 
     /// The encoder must have encoded a picture: before that it is not set up.
@@ -83,28 +102,23 @@ impl OpenH264Encoder {
         let maximum = (OPTION_MAX_BITRATE, peak);
         let target = (OPTION_BITRATE, bitrate.0 as c_int);
         let steps = if bitrate > self.bitrate { [maximum, target] } else { [target, maximum] };
-        for (option, value) in steps {
-            self.set_option(option, value)?;
+        // The only layer there is.
+        const SPATIAL_LAYER_0: c_int = 0;
+        for (option, bitrate) in steps {
+            self.set_option(option, BitrateInfo { layer: SPATIAL_LAYER_0, bitrate })
+                .with_context(|| format!("a bit rate of {bitrate} bit/s"))?;
         }
         self.bitrate = bitrate;
         Ok(())
     }
 
-    fn set_option(&mut self, option: c_int, bitrate: c_int) -> anyhow::Result<()> {
-        /// `SBitrateInfo` of OpenH264's `codec_app_def.h`.
-        #[repr(C)]
-        struct BitrateInfo {
-            layer: c_int,
-            bitrate: c_int,
-        }
-        // The only layer there is.
-        const SPATIAL_LAYER_0: c_int = 0;
-        let mut info = BitrateInfo { layer: SPATIAL_LAYER_0, bitrate };
-        // SAFETY: both options take a pointer to an SBitrateInfo, which `info` has the layout of, lives through
-        // the call and is not kept by the encoder. The encoder is set up, as every caller has encoded before.
-        let code =
-            unsafe { self.encoder.raw_api().set_option(option, (&raw mut info).cast::<c_void>()) };
-        ensure!(code == 0, "OpenH264 refuses a bit rate of {bitrate} bit/s (code {code})");
+    /// Sets one of the options above.
+    fn set_option<T: OptionValue>(&mut self, option: c_int, mut value: T) -> anyhow::Result<()> {
+        // SAFETY: each option above reads one value of the C type that `OptionValue` is implemented for, through
+        // a pointer that is valid for the call and that the encoder does not keep. Before set-up, OpenH264
+        // refuses all but the trace level with a code.
+        let code = unsafe { self.encoder.raw_api().set_option(option, (&raw mut value).cast::<c_void>()) };
+        ensure!(code == 0, "OpenH264 refuses option {option} (code {code})");
         Ok(())
     }
 }
