@@ -26,6 +26,15 @@ pub struct RawFrame {
     pub captured: Instant,
 }
 
+impl RawFrame {
+    /// True if the size is even and each plane has the length that it asks for.
+    pub fn is_whole(&self) -> bool {
+        let pixels = self.width as usize * self.height as usize;
+        let lengths = self.planes.each_ref().map(bytes::Bytes::len);
+        self.width % 2 == 0 && self.height % 2 == 0 && lengths == [pixels, pixels / 4, pixels / 4]
+    }
+}
+
 /// One encoded picture.
 #[derive(Clone, Debug)]
 pub struct AccessUnit {

@@ -1,0 +1,173 @@
+//! The capture thread: opens the source while somebody watches, hands its pictures to viewers and encoders, and
+//! shows a still with words while there is no signal.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    RawFrame, SourceFrame, SourceInfo, VideoSource,
+    backoff::Backoff,
+    shared::{CODECS, Shared},
+    still,
+    worker::Worker,
+};
+
+/// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
+const STILL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A source that has been opened.
+pub struct Opened {
+    /// The source itself.
+    pub source: Box<dyn VideoSource>,
+    /// What it is in words, and why it was chosen.
+    pub words: String,
+}
+
+/// Opens the source, again after each failure and each time without viewers.
+pub type Opener = Box<dyn FnMut() -> anyhow::Result<Opened> + Send>;
+
+/// See the module.
+pub struct Capture {
+    shared: Arc<Shared>,
+    open: Opener,
+    keyframe_interval_s: u32,
+    workers: [Option<Worker>; CODECS.len()],
+    backoff: Backoff,
+    /// Why there is no signal, and the still that says so.
+    failure: Option<(String, Arc<RawFrame>)>,
+}
+
+impl Capture {
+    /// Does nothing before [`Self::run`].
+    pub fn new(shared: Arc<Shared>, open: Opener, keyframe_interval_s: u32) -> Self {
+        let workers = [const { None }; CODECS.len()];
+        Self { shared, open, keyframe_interval_s, workers, backoff: Backoff::default(), failure: None }
+    }
+
+    /// Runs until the pipeline is over.
+    pub fn run(mut self) {
+        while self.shared.wait_for_viewers() {
+            let mut source = None;
+            let mut retry_at = Instant::now();
+            while self.drop_unwatched() {
+                if source.is_none() && Instant::now() >= retry_at {
+                    match (self.open)() {
+                        Ok(opened) => source = Some(self.take_source(opened)),
+                        Err(error) => retry_at = self.failed(&error),
+                    }
+                }
+                match source.as_mut().map(|source| source.next()) {
+                    Some(Ok(frame)) => {
+                        self.works();
+                        self.hand_over(frame);
+                    }
+                    Some(Err(error)) => {
+                        source = None;
+                        retry_at = self.failed(&error);
+                    }
+                    None => self.show_still(retry_at),
+                }
+            }
+            self.end_stream();
+        }
+    }
+
+    /// Ends the encoders that nobody watches; false if nobody watches at all, or it is over.
+    fn drop_unwatched(&mut self) -> bool {
+        let mut state = self.shared.lock();
+        for codec in CODECS {
+            if state.channel(codec).viewers() == 0 {
+                self.workers[codec as usize] = None;
+            }
+        }
+        state.watched() && !state.over
+    }
+
+    fn take_source(&mut self, opened: Opened) -> Box<dyn VideoSource> {
+        let mut state = self.shared.lock();
+        let info = opened.source.info();
+        if state.source != *info || state.words != opened.words {
+            tracing::info!(source = %opened.words, "video source opened");
+        }
+        state.source = info.clone();
+        state.words = opened.words;
+        opened.source
+    }
+
+    fn end_stream(&mut self) {
+        let mut state = self.shared.lock();
+        CODECS.iter().for_each(|codec| state.channel(*codec).end_pass_through());
+    }
+
+    fn works(&mut self) {
+        self.shared.metrics.captured.inc();
+        self.backoff.worked(Instant::now());
+        if self.failure.take().is_some() {
+            self.shared.metrics.source_restarts.inc();
+            let mut state = self.shared.lock();
+            state.failure = None;
+            tracing::info!(source = %state.words, "video source works again");
+        }
+    }
+
+    /// Returns when to try again.
+    fn failed(&mut self, error: &anyhow::Error) -> Instant {
+        self.end_stream();
+        let words = error.to_string();
+        if self.failure.as_ref().is_none_or(|(before, _)| *before != words) {
+            let mut state = self.shared.lock();
+            tracing::warn!(source = %state.words, "no video signal: {error:#}");
+            let SourceInfo { width, height, .. } = state.source;
+            state.failure = Some(words.clone());
+            drop(state);
+            let still = still::draw(width.max(16), height.max(16), &words).into_frame(Instant::now());
+            self.failure = Some((words, Arc::new(still)));
+        }
+        self.backoff.failed(Instant::now())
+    }
+
+    fn show_still(&mut self, retry_at: Instant) {
+        if let Some((_, still)) = &self.failure {
+            let captured = Instant::now();
+            let frame = RawFrame { captured, ..RawFrame::clone(still) };
+            self.hand_over(SourceFrame::Raw(frame.into()));
+            self.shared.wait_until(retry_at.min(captured + STILL_INTERVAL));
+        }
+    }
+
+    fn hand_over(&mut self, frame: SourceFrame) {
+        if let SourceFrame::Encoded(unit) = &frame {
+            self.workers[unit.codec as usize] = None;
+            self.shared.pass_through(unit);
+        }
+        for codec in CODECS {
+            let encoded = matches!(&frame, SourceFrame::Encoded(unit) if unit.codec == codec);
+            if !encoded && self.shared.lock().channel(codec).viewers() > 0 {
+                self.encode(codec, &frame);
+            }
+        }
+    }
+
+    fn encode(&mut self, codec: super::VideoCodec, frame: &SourceFrame) {
+        let slot = &mut self.workers[codec as usize];
+        if let Some(worker) = slot {
+            return worker.push(frame.clone());
+        }
+        // The group ends with this very frame, as it has been passed through already.
+        let group = match frame {
+            SourceFrame::Encoded(unit) => self.shared.lock().channel(unit.codec).gop().to_vec(),
+            SourceFrame::Raw(_) => Vec::new(),
+        };
+        match Worker::spawn(&self.shared, codec, self.keyframe_interval_s, &group) {
+            Ok(worker) => {
+                if group.is_empty() {
+                    worker.push(frame.clone());
+                }
+                *slot = Some(worker);
+            }
+            Err(error) => tracing::warn!("{error:#}"),
+        }
+    }
+}

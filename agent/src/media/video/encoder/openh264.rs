@@ -1,0 +1,214 @@
+//! H.264 constrained baseline by OpenH264.
+
+#![allow(unsafe_code)] // for the options that the crate does not wrap: see `set_option`
+
+use std::{
+    ffi::{c_int, c_void},
+    ops::RangeInclusive,
+    time::Instant,
+};
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use openh264::{
+    OpenH264API, Timestamp,
+    encoder::{
+        BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
+        RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
+    },
+    formats::YUVSource,
+};
+
+use super::{EncoderSettings, clamp, level, software_limits};
+use crate::media::video::{AccessUnit, Bitrate, RawFrame, VideoCodec, VideoEncoder};
+
+/// Largest sides that OpenH264 takes.
+const MAX_SIZE: (u32, u32) = (3840, 2160);
+/// OpenH264 stays well below its target when the allowed maximum is not above it.
+const PEAK_PERCENT: u32 = 150;
+
+/// `ENCODER_OPTION_BITRATE` of OpenH264's `codec_app_def.h`.
+const OPTION_BITRATE: c_int = 5;
+/// `ENCODER_OPTION_MAX_BITRATE`.
+const OPTION_MAX_BITRATE: c_int = 6;
+
+/// `ENCODER_OPTION_TRACE_LEVEL`.
+const OPTION_TRACE_LEVEL: c_int = 25;
+
+/// An OpenH264 encoder for one picture size.
+pub struct OpenH264Encoder {
+    encoder: Encoder,
+    settings: EncoderSettings,
+    bitrate: Bitrate,
+    /// When the first picture was taken: OpenH264's rate control wants times that start at zero.
+    first: Option<Instant>,
+}
+
+/// `SBitrateInfo` of OpenH264's `codec_app_def.h`.
+#[repr(C)]
+struct BitrateInfo {
+    layer: c_int,
+    bitrate: c_int,
+}
+
+/// What an option reads: a C int, or a [`BitrateInfo`] for the two rates.
+trait OptionValue {}
+impl OptionValue for c_int {}
+impl OptionValue for BitrateInfo {}
+
+impl OpenH264Encoder {
+    /// For logs and metrics.
+    pub const NAME: &'static str = "openh264";
+
+    /// Opens an encoder; its first picture is an IDR.
+    pub fn new(settings: &EncoderSettings) -> anyhow::Result<Self> {
+        let &EncoderSettings { width, height, fps, keyframe_interval, .. } = settings;
+        let (long, short) = (width.max(height), width.min(height));
+        ensure!(
+            long <= MAX_SIZE.0 && short <= MAX_SIZE.1 && short >= 16,
+            "OpenH264 cannot encode {width}x{height}: choose at most {}x{} in [video]",
+            MAX_SIZE.0,
+            MAX_SIZE.1
+        );
+        let bitrate = clamp(settings.bitrate, &software_limits(width, height, fps));
+        let config = EncoderConfig::new()
+            .bitrate(BitRate::from_bps(bitrate.0))
+            .max_frame_rate(FrameRate::from_hz(fps as f32))
+            .usage_type(UsageType::CameraVideoRealTime)
+            .rate_control_mode(RateControlMode::Bitrate)
+            .skip_frames(false)
+            .profile(Profile::Baseline)
+            .level(level::lowest(width, height, fps, bitrate.0 / 1000))
+            .complexity(Complexity::Low)
+            .num_threads(1)
+            // Key frames come when asked for and at the interval, so that their rate stays bounded.
+            .scene_change_detect(false)
+            .intra_frame_period(IntraFramePeriod::from_num_frames(keyframe_interval))
+            .sps_pps_strategy(SpsPpsStrategy::ConstantId)
+            .vui(VuiConfig::bt601());
+        let encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
+            .context("OpenH264 cannot be opened: is memory short?")?;
+        let mut encoder = Self { encoder, settings: *settings, bitrate, first: None };
+        // What it says on stderr by itself (that it may not skip pictures) is meant so.
+        let quiet: c_int = 0;
+        encoder.set_option(OPTION_TRACE_LEVEL, quiet)?;
+        Ok(encoder)
+    }
+
+    /// The encoder must have encoded a picture: before that it is not set up.
+    fn apply_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()> {
+        let peak = (u64::from(bitrate.0) * u64::from(PEAK_PERCENT) / 100) as c_int;
+        // The target may never be above the maximum, not even between the two calls.
+        let maximum = (OPTION_MAX_BITRATE, peak);
+        let target = (OPTION_BITRATE, bitrate.0 as c_int);
+        let steps = if bitrate > self.bitrate { [maximum, target] } else { [target, maximum] };
+        // The only layer there is.
+        const SPATIAL_LAYER_0: c_int = 0;
+        for (option, bitrate) in steps {
+            self.set_option(option, BitrateInfo { layer: SPATIAL_LAYER_0, bitrate })
+                .with_context(|| format!("a bit rate of {bitrate} bit/s"))?;
+        }
+        self.bitrate = bitrate;
+        Ok(())
+    }
+
+    /// Sets one of the options above.
+    fn set_option<T: OptionValue>(&mut self, option: c_int, mut value: T) -> anyhow::Result<()> {
+        // SAFETY: each option above reads one value of the C type that `OptionValue` is implemented for, through
+        // a pointer that is valid for the call and that the encoder does not keep. Before set-up, OpenH264
+        // refuses all but the trace level with a code.
+        let code = unsafe { self.encoder.raw_api().set_option(option, (&raw mut value).cast::<c_void>()) };
+        ensure!(code == 0, "OpenH264 refuses option {option} (code {code})");
+        Ok(())
+    }
+}
+
+impl VideoEncoder for OpenH264Encoder {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn codec(&self) -> VideoCodec {
+        VideoCodec::H264
+    }
+
+    fn limits(&self) -> RangeInclusive<Bitrate> {
+        software_limits(self.settings.width, self.settings.height, self.settings.fps)
+    }
+
+    fn encode(&mut self, frame: &RawFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>> {
+        let size = (self.settings.width, self.settings.height);
+        ensure!((frame.width, frame.height) == size, "the picture has another size than the encoder");
+        let source = I420::new(frame)?;
+        let is_first = self.first.is_none();
+        let first = *self.first.get_or_insert(frame.captured);
+        if keyframe && !is_first {
+            self.encoder.force_intra_frame();
+        }
+        let time = frame.captured.saturating_duration_since(first).as_millis() as u64;
+        let stream = self
+            .encoder
+            .encode_at(&source, Timestamp::from_millis(time))
+            .context("OpenH264 cannot encode a picture")?;
+        let keyframe = stream.frame_type() == FrameType::IDR;
+        let data = Bytes::from(stream.to_vec());
+        if is_first {
+            self.apply_bitrate(self.bitrate)?;
+        }
+        if data.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(AccessUnit {
+            codec: VideoCodec::H264,
+            data,
+            keyframe,
+            width: frame.width,
+            height: frame.height,
+            captured: frame.captured,
+            encoded: Instant::now(),
+        }))
+    }
+
+    fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()> {
+        let bitrate = clamp(bitrate, &self.limits());
+        if self.first.is_none() {
+            self.settings.bitrate = bitrate;
+            *self = Self::new(&self.settings)?;
+            return Ok(());
+        }
+        if bitrate == self.bitrate { Ok(()) } else { self.apply_bitrate(bitrate) }
+    }
+}
+
+/// A frame whose planes are known to have the right lengths, as OpenH264 reads them without asking.
+struct I420<'a>(&'a RawFrame);
+
+impl<'a> I420<'a> {
+    fn new(frame: &'a RawFrame) -> anyhow::Result<Self> {
+        ensure!(frame.is_whole(), "a picture's planes do not have the lengths that its size asks for");
+        Ok(Self(frame))
+    }
+}
+
+impl YUVSource for I420<'_> {
+    fn dimensions(&self) -> (usize, usize) {
+        (self.0.width as usize, self.0.height as usize)
+    }
+
+    fn strides(&self) -> (usize, usize, usize) {
+        let width = self.0.width as usize;
+        (width, width / 2, width / 2)
+    }
+
+    fn y(&self) -> &[u8] {
+        &self.0.planes[0]
+    }
+
+    fn u(&self) -> &[u8] {
+        &self.0.planes[1]
+    }
+
+    fn v(&self) -> &[u8] {
+        &self.0.planes[2]
+    }
+}

@@ -1,0 +1,91 @@
+//! VP8 by libvpx, for viewers without H.264.
+
+use std::{ops::RangeInclusive, time::Instant};
+
+use anyhow::ensure;
+
+use super::{
+    EncoderSettings, clamp, software_limits,
+    vpx::{VpxEncoder, VpxSettings},
+};
+use crate::media::video::{AccessUnit, Bitrate, RawFrame, VideoCodec, VideoEncoder};
+
+/// Sides have 14 bits in VP8's header (RFC 6386 section 9.1).
+const MAX_SIDE: u32 = 16_383;
+/// Pictures of this many pixels and more are shared by two threads; for smaller ones that costs more than it gives.
+const TWO_THREADS_FROM: u32 = 1280 * 720;
+/// Speed for pictures below [`TWO_THREADS_FROM`]: a little better quality is affordable.
+const CPU_USED_SMALL: i32 = -8;
+/// Speed for large pictures: they must be done within a frame interval on small boards.
+const CPU_USED_LARGE: i32 = -12;
+
+/// A libvpx VP8 encoder for one picture size.
+pub struct Vp8Encoder {
+    encoder: VpxEncoder,
+    settings: EncoderSettings,
+    first: Option<Instant>,
+    last_pts: i64,
+}
+
+impl Vp8Encoder {
+    /// For logs and metrics.
+    pub const NAME: &'static str = "libvpx-vp8";
+
+    /// Opens an encoder; its first picture is a key frame.
+    pub fn new(settings: &EncoderSettings) -> anyhow::Result<Self> {
+        let &EncoderSettings { width, height, fps, keyframe_interval, .. } = settings;
+        ensure!(
+            (16..=MAX_SIDE).contains(&width) && (16..=MAX_SIDE).contains(&height),
+            "VP8 cannot encode {width}x{height}: choose sides from 16 to {MAX_SIDE} in [video]"
+        );
+        let large = width * height >= TWO_THREADS_FROM;
+        let encoder = VpxEncoder::new(&VpxSettings {
+            width,
+            height,
+            kbps: clamp(settings.bitrate, &software_limits(width, height, fps)).0 / 1000,
+            threads: if large { 2 } else { 1 },
+            keyframe_interval,
+            cpu_used: if large { CPU_USED_LARGE } else { CPU_USED_SMALL },
+        })?;
+        Ok(Self { encoder, settings: *settings, first: None, last_pts: -1 })
+    }
+}
+
+impl VideoEncoder for Vp8Encoder {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn codec(&self) -> VideoCodec {
+        VideoCodec::Vp8
+    }
+
+    fn limits(&self) -> RangeInclusive<Bitrate> {
+        software_limits(self.settings.width, self.settings.height, self.settings.fps)
+    }
+
+    fn encode(&mut self, frame: &RawFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>> {
+        let first = *self.first.get_or_insert(frame.captured);
+        let pts = frame.captured.saturating_duration_since(first).as_millis() as i64;
+        // libvpx refuses times that do not grow.
+        let pts = pts.max(self.last_pts + 1);
+        self.last_pts = pts;
+        let duration = (1000 / self.settings.fps.max(1)).max(1);
+        let Some((data, keyframe)) = self.encoder.encode(frame, pts, duration, keyframe)? else {
+            return Ok(None);
+        };
+        Ok(Some(AccessUnit {
+            codec: VideoCodec::Vp8,
+            data: data.into(),
+            keyframe,
+            width: frame.width,
+            height: frame.height,
+            captured: frame.captured,
+            encoded: Instant::now(),
+        }))
+    }
+
+    fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()> {
+        self.encoder.set_kbps(clamp(bitrate, &self.limits()).0 / 1000)
+    }
+}

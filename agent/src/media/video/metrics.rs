@@ -1,0 +1,123 @@
+//! What the video path counts.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use super::VideoCodec;
+
+/// Seconds, from what a small picture takes on a PC to what no stream can do.
+const ENCODE_BUCKETS: [f64; 9] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266];
+
+impl VideoCodec {
+    /// As in metrics and logs: "h264", "vp8".
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::Vp8 => "vp8",
+        }
+    }
+}
+
+/// `codec="h264"`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CodecLabel {
+    codec: &'static str,
+}
+
+impl From<VideoCodec> for CodecLabel {
+    fn from(codec: VideoCodec) -> Self {
+        Self { codec: codec.label() }
+    }
+}
+
+/// `codec="h264",encoder="openh264"`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EncoderLabel {
+    codec: &'static str,
+    encoder: &'static str,
+}
+
+impl EncoderLabel {
+    /// The labels of an encoder.
+    pub fn new(codec: VideoCodec, encoder: &'static str) -> Self {
+        Self { codec: codec.label(), encoder }
+    }
+}
+
+/// Counters of the video path, shared by all its threads.
+#[derive(Clone, Debug)]
+pub struct VideoMetrics {
+    /// Pictures that the source gave.
+    pub captured: Counter,
+    /// Pictures that an encoder made.
+    pub encoded: Family<CodecLabel, Counter>,
+    /// Key frames sent to viewers, forced or not, encoded or passed through.
+    pub keyframes: Family<CodecLabel, Counter>,
+    /// Key frames that viewers asked for, by joining too.
+    pub keyframe_requests: Family<CodecLabel, Counter>,
+    /// Encoders that are open now.
+    pub encoders: Family<EncoderLabel, Gauge>,
+    /// Seconds that one picture took to encode.
+    pub encode_seconds: Family<CodecLabel, Histogram>,
+    /// Viewers now.
+    pub viewers: Family<CodecLabel, Gauge>,
+    /// Pictures that slow viewers lost.
+    pub dropped_slow: Family<CodecLabel, Counter>,
+    /// Pictures that were not encoded, because the encoder was still busy.
+    pub dropped_busy: Family<CodecLabel, Counter>,
+    /// Times that the source came back after a failure.
+    pub source_restarts: Counter,
+}
+
+impl VideoMetrics {
+    /// Registers all of them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            captured: Counter::default(),
+            encoded: Family::default(),
+            keyframes: Family::default(),
+            keyframe_requests: Family::default(),
+            encoders: Family::default(),
+            encode_seconds: Family::new_with_constructor(|| Histogram::new(ENCODE_BUCKETS)),
+            viewers: Family::default(),
+            dropped_slow: Family::default(),
+            dropped_busy: Family::default(),
+            source_restarts: Counter::default(),
+        };
+        let m = &metrics;
+        registry.register("video_frames_captured", "Pictures that the source gave", m.captured.clone());
+        registry.register("video_frames_encoded", "Pictures that an encoder made", m.encoded.clone());
+        registry.register("video_keyframes", "Key frames, encoded or passed through", m.keyframes.clone());
+        registry.register(
+            "video_keyframe_requests",
+            "Key frames that viewers asked for",
+            m.keyframe_requests.clone(),
+        );
+        registry.register("video_encoders", "Encoders that are open now", m.encoders.clone());
+        registry.register(
+            "video_encode_seconds",
+            "Time that one picture took to encode",
+            m.encode_seconds.clone(),
+        );
+        registry.register("video_viewers", "Viewers now", m.viewers.clone());
+        registry.register(
+            "video_frames_dropped_slow_viewer",
+            "Pictures that slow viewers lost",
+            m.dropped_slow.clone(),
+        );
+        registry.register(
+            "video_frames_dropped_busy_encoder",
+            "Pictures left out because the encoder was busy",
+            m.dropped_busy.clone(),
+        );
+        registry.register(
+            "video_source_restarts",
+            "Times that the source came back after a failure",
+            m.source_restarts.clone(),
+        );
+        metrics
+    }
+}

@@ -1,0 +1,168 @@
+//! The picture as the sessions see it: a handle to subscribe at, and a subscription to take units from.
+
+use std::{fmt, sync::Arc, thread};
+
+use anyhow::Context;
+use tokio::sync::Notify;
+
+use super::{
+    AccessUnit, Bitrate, SourceInfo, VideoCodec,
+    capture::{Capture, Opener},
+    channel::ViewerId,
+    metrics::VideoMetrics,
+    shared::{CODECS, Shared},
+    source,
+};
+use crate::{
+    config::{VideoConfig, VideoSourceSpec},
+    telemetry::metrics::Metrics,
+};
+
+/// One source and one encoder per codec for all viewers. Cheap to clone; when the last clone is dropped, all
+/// subscriptions end and the threads with them.
+#[derive(Clone)]
+pub struct VideoPipeline(Arc<Handle>);
+
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl VideoPipeline {
+    /// Starts the capture thread, which sleeps until somebody watches.
+    ///
+    /// A wrong source in the configuration and a file that cannot be played are errors; a camera that is not there
+    /// is none, as it may be plugged in later: viewers see a still that says so.
+    pub fn start(config: &VideoConfig, metrics: &Metrics) -> anyhow::Result<Self> {
+        let spec = VideoSourceSpec::parse(&config.source)?;
+        let mut open = source::opener(&spec, config);
+        let (info, words) = match open() {
+            Ok(opened) => (opened.source.info().clone(), opened.words),
+            Err(error) if matches!(spec, VideoSourceSpec::V4l2(_)) => {
+                tracing::warn!(source = %config.source, "the camera cannot be opened yet: {error:#}");
+                let &VideoConfig { width, height, fps, .. } = config;
+                let name = config.source.clone();
+                (SourceInfo { name, width, height, fps, encoded: None }, spec.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        tracing::info!(source = %words, "video source");
+        Self::with_opener(open, info, words, config, metrics)
+    }
+
+    pub(crate) fn with_opener(
+        open: Opener,
+        info: SourceInfo,
+        words: String,
+        config: &VideoConfig,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let metrics = metrics.register(VideoMetrics::register);
+        let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
+        let shared = Arc::new(Shared::new(info, words, bitrate, metrics));
+        let capture = Capture::new(shared.clone(), open, config.keyframe_interval_s);
+        thread::Builder::new()
+            .name("video-capture".into())
+            .spawn(move || capture.run())
+            .context("no thread can be started for video capture: are there too many?")?;
+        Ok(Self(Arc::new(Handle(shared))))
+    }
+
+    /// What the source is, or was when it last worked.
+    pub fn info(&self) -> SourceInfo {
+        self.0.0.lock().source.clone()
+    }
+
+    /// What the source is and why, for people: "test pattern, because no camera was found". Says so if there is no
+    /// signal.
+    pub fn source_words(&self) -> String {
+        let state = self.0.0.lock();
+        match &state.failure {
+            Some(failure) => format!("{}; no signal: {failure}", state.words),
+            None => state.words.clone(),
+        }
+    }
+
+    /// The codecs that viewers can have, best first.
+    pub fn codecs(&self) -> Vec<VideoCodec> {
+        CODECS.to_vec()
+    }
+
+    /// Begins to watch. The first unit is a key frame, made for this viewer if need be.
+    pub fn subscribe(&self, codec: VideoCodec) -> VideoSubscription {
+        let shared = self.0.0.clone();
+        let (id, wake) = shared.join(codec);
+        VideoSubscription { shared, codec, id, wake }
+    }
+
+    /// Changes what the encoder of a codec aims at, clamped to what it holds. Without effect on a stream that is
+    /// passed through.
+    pub fn set_bitrate(&self, codec: VideoCodec, bitrate: Bitrate) {
+        self.0.0.lock().channel(codec).bitrate = bitrate;
+    }
+}
+
+impl fmt::Debug for VideoPipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VideoPipeline").field(&self.source_words()).finish()
+    }
+}
+
+/// One viewer's stream. At most 30 live units wait in it; when it is full, the viewer loses everything up to the
+/// next key frame. Dropping it ends the watching.
+pub struct VideoSubscription {
+    shared: Arc<Shared>,
+    codec: VideoCodec,
+    id: ViewerId,
+    wake: Arc<Notify>,
+}
+
+impl VideoSubscription {
+    /// What the units are encoded with.
+    pub fn codec(&self) -> VideoCodec {
+        self.codec
+    }
+
+    /// The next unit, `None` when the pipeline is over. Cancel-safe: nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<Arc<AccessUnit>> {
+        loop {
+            // A wake between this look and the wait below is remembered by the `Notify`.
+            {
+                let mut state = self.shared.lock();
+                if state.over {
+                    return None;
+                }
+                if let Some(unit) = state.channel(self.codec).next(self.id) {
+                    return Some(unit);
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Says that the viewer lost something (PLI, FIR). Requests of all viewers are merged, and served at most four
+    /// times a second; on a passed-through stream by a replay, at most once a second.
+    pub fn request_keyframe(&self) {
+        self.shared.metrics.keyframe_requests.get_or_create(&self.codec.into()).inc();
+        self.shared.lock().channel(self.codec).request_keyframe(self.id);
+    }
+}
+
+impl Drop for VideoSubscription {
+    fn drop(&mut self) {
+        self.shared.leave(self.codec, self.id);
+    }
+}
+
+impl fmt::Debug for VideoSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VideoSubscription").field("codec", &self.codec).field("id", &self.id).finish()
+    }
+}
+
+#[cfg(test)]
+#[path = "pipeline_tests.rs"]
+mod tests;

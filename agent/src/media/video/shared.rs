@@ -1,0 +1,164 @@
+//! What the handles, the capture thread and the encoder threads of a pipeline share.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use super::{
+    AccessUnit, Bitrate, SourceInfo, VideoCodec,
+    channel::{Channel, ViewerId},
+    metrics::VideoMetrics,
+};
+
+/// All codecs, best first.
+pub const CODECS: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Vp8];
+
+/// The state behind the lock. The lock is held for queue operations only, never while something is encoded.
+#[derive(Debug)]
+pub struct State {
+    /// The last handle is gone.
+    pub over: bool,
+    /// What the source is, or was when it last worked.
+    pub source: SourceInfo,
+    /// The same in words for people.
+    pub words: String,
+    /// Why there is no signal, if there is none.
+    pub failure: Option<String>,
+    channels: [Channel; CODECS.len()],
+    next_id: u64,
+    /// Counts arrivals, so that a sleeping capture thread sees that somebody came.
+    arrivals: u64,
+}
+
+impl State {
+    /// The viewers of a codec.
+    pub fn channel(&mut self, codec: VideoCodec) -> &mut Channel {
+        &mut self.channels[codec as usize]
+    }
+
+    /// Whether anybody watches.
+    pub fn watched(&self) -> bool {
+        self.channels.iter().any(|channel| channel.viewers() > 0)
+    }
+}
+
+/// See the module.
+pub struct Shared {
+    state: Mutex<State>,
+    /// Tells the capture thread that viewers came or went, or that it is over.
+    changed: Condvar,
+    /// The counters.
+    pub metrics: VideoMetrics,
+}
+
+/// What an encoder thread must know before it encodes a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeOrder {
+    /// A key frame is due.
+    pub keyframe: bool,
+    /// The rate to aim at.
+    pub bitrate: Bitrate,
+    /// Pictures a second of the source.
+    pub fps: u32,
+}
+
+impl Shared {
+    /// Without viewers.
+    pub fn new(source: SourceInfo, words: String, bitrate: Bitrate, metrics: VideoMetrics) -> Self {
+        let state = State {
+            over: false,
+            source,
+            words,
+            failure: None,
+            channels: [Channel::new(bitrate), Channel::new(bitrate)],
+            next_id: 0,
+            arrivals: 0,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), metrics }
+    }
+
+    /// The state. A panic elsewhere cannot leave it half-changed: its changes are single steps.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A viewer comes.
+    pub fn join(&self, codec: VideoCodec) -> (ViewerId, Arc<tokio::sync::Notify>) {
+        let mut state = self.lock();
+        state.next_id += 1;
+        state.arrivals += 1;
+        let id = ViewerId(state.next_id);
+        let wake = state.channel(codec).join(id, Instant::now());
+        self.metrics.viewers.get_or_create(&codec.into()).inc();
+        self.metrics.keyframe_requests.get_or_create(&codec.into()).inc();
+        self.changed.notify_all();
+        (id, wake)
+    }
+
+    /// A viewer goes.
+    pub fn leave(&self, codec: VideoCodec, id: ViewerId) {
+        self.lock().channel(codec).leave(id);
+        self.metrics.viewers.get_or_create(&codec.into()).dec();
+        self.changed.notify_all();
+    }
+
+    /// The last handle is gone: threads end, viewers hear of it.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.over = true;
+        state.channels.iter().for_each(Channel::wake_all);
+        self.changed.notify_all();
+    }
+
+    /// Blocks until somebody watches; false when it is over.
+    pub fn wait_for_viewers(&self) -> bool {
+        let state = self
+            .changed
+            .wait_while(self.lock(), |state| !state.over && !state.watched())
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.over
+    }
+
+    /// Blocks until `deadline`, or earlier if somebody comes, nobody watches any more, or it is over.
+    pub fn wait_until(&self, deadline: Instant) {
+        let state = self.lock();
+        let arrivals = state.arrivals;
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let idle = |state: &mut State| !state.over && state.watched() && state.arrivals == arrivals;
+        drop(self.changed.wait_timeout_while(state, rest, idle));
+    }
+
+    /// Asked by an encoder thread before each picture; `None` if nobody would see it.
+    pub fn order(&self, codec: VideoCodec, epoch: u64) -> Option<EncodeOrder> {
+        let mut state = self.lock();
+        let fps = state.source.fps.clamp(1, 120);
+        let over = state.over;
+        let channel = state.channel(codec);
+        let current = !over && channel.is_current(epoch) && channel.viewers() > 0;
+        let keyframe = channel.keyframe_due(Instant::now());
+        current.then_some(EncodeOrder { keyframe, bitrate: channel.bitrate, fps })
+    }
+
+    /// An encoder made a unit.
+    pub fn publish(&self, unit: &Arc<AccessUnit>, epoch: u64) {
+        let lost = self.lock().channel(unit.codec).publish(unit, epoch, Instant::now());
+        self.count(unit, lost);
+    }
+
+    /// A unit came encoded from the source.
+    pub fn pass_through(&self, unit: &Arc<AccessUnit>) {
+        let lost = self.lock().channel(unit.codec).pass_through(unit, Instant::now());
+        self.count(unit, lost);
+    }
+
+    fn count(&self, unit: &AccessUnit, lost: Option<usize>) {
+        let Some(lost) = lost else { return };
+        if unit.keyframe {
+            self.metrics.keyframes.get_or_create(&unit.codec.into()).inc();
+        }
+        if lost > 0 {
+            self.metrics.dropped_slow.get_or_create(&unit.codec.into()).inc_by(lost as u64);
+        }
+    }
+}

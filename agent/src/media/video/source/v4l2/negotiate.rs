@@ -1,0 +1,189 @@
+//! Which of a camera's modes is taken: a pure choice from a list.
+
+use std::fmt;
+
+/// What a camera can give a picture as, and the agent can take. V4L2's four-character codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelFormat {
+    /// H.264 byte stream, passed through.
+    H264,
+    /// 4:2:0, U and V interleaved.
+    Nv12,
+    /// 4:2:0 in three planes (I420).
+    Yu12,
+    /// 4:2:2, interleaved.
+    Yuyv,
+    /// JPEG pictures.
+    Mjpeg,
+}
+
+impl PixelFormat {
+    /// All of them, cheapest first.
+    pub const ALL: [Self; 5] = [Self::H264, Self::Nv12, Self::Yu12, Self::Yuyv, Self::Mjpeg];
+
+    /// The code.
+    pub fn fourcc(self) -> [u8; 4] {
+        *match self {
+            Self::H264 => b"H264",
+            Self::Nv12 => b"NV12",
+            Self::Yu12 => b"YU12",
+            Self::Yuyv => b"YUYV",
+            Self::Mjpeg => b"MJPG",
+        }
+    }
+
+    /// The format of a code; `JPEG` is what some drivers call MJPEG. `None` if the agent cannot take it.
+    pub fn from_fourcc(code: [u8; 4]) -> Option<Self> {
+        let code = if code == *b"JPEG" { *b"MJPG" } else { code };
+        Self::ALL.into_iter().find(|format| format.fourcc() == code)
+    }
+
+    /// Position in [`Self::ALL`].
+    fn cost(self) -> usize {
+        Self::ALL.iter().position(|format| *format == self).unwrap_or(Self::ALL.len())
+    }
+}
+
+impl fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.fourcc()))
+    }
+}
+
+/// One thing that a camera can do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraMode {
+    /// How the picture comes.
+    pub format: PixelFormat,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Pictures a second that it can be set to; empty if the driver does not say.
+    pub fps: Vec<f64>,
+}
+
+impl CameraMode {
+    /// The rate to set for a wanted one: the lowest that is enough, else the highest.
+    pub fn rate_for(&self, wanted: u32) -> u32 {
+        let wanted_rate = f64::from(wanted);
+        let enough = self.fps.iter().copied().filter(|fps| *fps >= wanted_rate * ENOUGH).reduce(f64::min);
+        let rate = enough.or_else(|| self.fps.iter().copied().reduce(f64::max)).unwrap_or(wanted_rate);
+        (rate.round() as u32).clamp(1, 240)
+    }
+}
+
+/// A rate this close below the wanted one is as good (29.97 for 30, 28 for 30).
+const ENOUGH: f64 = 0.9;
+
+/// What the configuration asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Pictures a second.
+    pub fps: u32,
+}
+
+/// The best mode: the size that is nearest, then a rate that is enough, then the cheapest format. H.264 is taken
+/// only at exactly the wanted size and rate: elsewhere an own encoder serves viewers better, as it obeys them.
+pub fn choose(modes: &[CameraMode], wanted: Wanted) -> Option<&CameraMode> {
+    let exact = |mode: &CameraMode| (mode.width, mode.height) == (wanted.width, wanted.height);
+    let missing = |mode: &CameraMode| {
+        let rate = mode.rate_for(wanted.fps);
+        if f64::from(rate) >= f64::from(wanted.fps) * ENOUGH { 0 } else { wanted.fps - rate.min(wanted.fps) }
+    };
+    let usable = |mode: &&CameraMode| {
+        let even = mode.width % 2 == 0 && mode.height % 2 == 0 && mode.width >= 16 && mode.height >= 16;
+        even && (mode.format != PixelFormat::H264 || (exact(mode) && missing(mode) == 0))
+    };
+    let distance = |mode: &CameraMode| {
+        let pixels = |width, height| i64::from(width) * i64::from(height);
+        pixels(mode.width, mode.height).abs_diff(pixels(wanted.width, wanted.height))
+            + u64::from(mode.width.abs_diff(wanted.width))
+    };
+    modes.iter().filter(usable).min_by_key(|mode| (distance(mode), missing(mode), mode.format.cost()))
+}
+
+/// The size of a stepwise range that is nearest to the wanted one; `step` 0 counts as 1.
+pub fn nearest_step(wanted: u32, min: u32, max: u32, step: u32) -> u32 {
+    let wanted = wanted.clamp(min, max.max(min));
+    let step = step.max(1);
+    min + (wanted - min) / step * step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PixelFormat::{H264, Mjpeg, Nv12, Yuyv};
+
+    const HD: Wanted = Wanted { width: 1280, height: 720, fps: 30 };
+
+    fn mode(format: PixelFormat, width: u32, height: u32, fps: &[f64]) -> CameraMode {
+        CameraMode { format, width, height, fps: fps.to_vec() }
+    }
+
+    /// What a common USB camera offers: raw HD is too slow for USB 2.
+    fn webcam() -> Vec<CameraMode> {
+        vec![
+            mode(Yuyv, 640, 480, &[30.0, 15.0]),
+            mode(Yuyv, 1280, 720, &[10.0, 5.0]),
+            mode(Mjpeg, 640, 480, &[30.0]),
+            mode(Mjpeg, 1280, 720, &[30.0, 29.97, 15.0]),
+            mode(Mjpeg, 1920, 1080, &[30.0]),
+        ]
+    }
+
+    fn chosen(modes: &[CameraMode], wanted: Wanted) -> Option<(PixelFormat, u32, u32)> {
+        choose(modes, wanted).map(|mode| (mode.format, mode.height, mode.rate_for(wanted.fps)))
+    }
+
+    #[test]
+    fn raw_is_taken_where_it_is_fast_enough_and_jpeg_where_not() {
+        assert_eq!(chosen(&webcam(), HD), Some((Mjpeg, 720, 30)));
+        assert_eq!(chosen(&webcam(), Wanted { width: 640, height: 480, fps: 30 }), Some((Yuyv, 480, 30)));
+        assert_eq!(chosen(&webcam(), Wanted { fps: 10, ..HD }), Some((Yuyv, 720, 10)));
+    }
+
+    #[test]
+    fn h264_comes_first_but_only_at_the_wanted_size_and_rate() {
+        let with = |height, fps| [webcam(), vec![mode(H264, height * 16 / 9, height, &[fps])]].concat();
+        assert_eq!(chosen(&with(720, 30.0), HD), Some((H264, 720, 30)));
+        assert_eq!(chosen(&with(1080, 30.0), HD), Some((Mjpeg, 720, 30)));
+        assert_eq!(chosen(&with(720, 15.0), HD), Some((Mjpeg, 720, 30)));
+    }
+
+    #[test]
+    fn the_nearest_size_is_taken_when_the_wanted_one_is_missing() {
+        let modes = [mode(Yuyv, 320, 240, &[30.0]), mode(Nv12, 640, 480, &[30.0])];
+        assert_eq!(chosen(&modes, HD), Some((Nv12, 480, 30)));
+        assert_eq!(chosen(&[mode(Yuyv, 641, 480, &[30.0])], HD), None, "odd sizes cannot be encoded");
+        assert_eq!(chosen(&[], HD), None);
+    }
+
+    #[test]
+    fn a_driver_that_names_no_rates_is_asked_for_the_wanted_one() {
+        assert_eq!(mode(Yuyv, 640, 480, &[]).rate_for(30), 30);
+        assert_eq!(mode(Yuyv, 640, 480, &[60.0, 29.97, 15.0]).rate_for(30), 30);
+        assert_eq!(mode(Yuyv, 640, 480, &[15.0, 7.5]).rate_for(30), 15);
+    }
+
+    #[test]
+    fn steps_are_met() {
+        assert_eq!(nearest_step(1280, 64, 2592, 2), 1280);
+        assert_eq!(nearest_step(1281, 64, 2592, 16), 1280);
+        assert_eq!(nearest_step(4000, 64, 2592, 0), 2592);
+        assert_eq!(nearest_step(10, 64, 64, 8), 64);
+    }
+
+    #[test]
+    fn codes_are_read_both_ways() {
+        for format in PixelFormat::ALL {
+            assert_eq!(PixelFormat::from_fourcc(format.fourcc()), Some(format));
+        }
+        assert_eq!(PixelFormat::from_fourcc(*b"JPEG"), Some(Mjpeg));
+        assert_eq!(PixelFormat::from_fourcc(*b"BA81"), None);
+    }
+}
