@@ -11,10 +11,12 @@ mod pipeline;
 pub mod sink;
 pub mod source;
 mod spec;
+pub mod talk;
 mod types;
 
 pub use self::cards::{SoundCardInfo, list_sound_cards};
 pub use self::metrics::{AudioMetrics, TalkMetrics};
 pub use self::pipeline::{AudioPipeline, AudioSubscription};
 pub use self::spec::{AudioSinkSpec, AudioSourceSpec};
+pub use self::talk::{TalkBack, TalkPacket, Talker};
 pub use types::*;
