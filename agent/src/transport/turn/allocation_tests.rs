@@ -1,20 +1,25 @@
 //! An allocation under a virtual clock, against a server that follows a script.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
-use rtc::stun::{
-    attributes::{
-        ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS,
-        ATTR_XORMAPPED_ADDRESS,
+use rtc::{
+    crypto::RTCCryptoProvider,
+    stun::{
+        attributes::{
+            ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_XOR_PEER_ADDRESS,
+            ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+        },
+        error_code::{ErrorCode, ErrorCodeAttribute},
+        integrity::MessageIntegrity,
+        message::{
+            CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE,
+            METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH,
+            METHOD_SEND, MessageType, Method, Setter, TransactionId,
+        },
+        textattrs::TextAttribute,
+        xoraddr::XorMappedAddress,
     },
-    error_code::{ErrorCode, ErrorCodeAttribute},
-    integrity::MessageIntegrity,
-    message::{
-        CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE,
-        METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH,
-        METHOD_SEND, MessageType, Method, Setter, TransactionId,
-    },
-    textattrs::TextAttribute,
-    xoraddr::XorMappedAddress,
 };
 
 use super::*;
