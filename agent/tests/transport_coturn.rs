@@ -15,7 +15,9 @@ use std::{
 use p2pcam_agent::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
-    transport::{CandidateKind, Endpoint, EndpointEvent, LocalCandidate, Servers, Transport},
+    transport::{
+        BindingQuery, CandidateKind, Endpoint, EndpointEvent, LocalCandidate, Servers, Step, Transport,
+    },
 };
 use tempfile::TempDir;
 use tokio::{
@@ -44,7 +46,14 @@ impl Coturn {
         fs::write(&key_file, key.signing_key.serialize_pem()).unwrap();
         let (port, tls_port) = (free_port(), free_port());
         let child = Command::new("turnserver")
-            .args(["-n", "--no-cli", "--log-file=stdout", "--allow-loopback-peers", "--no-dtls", "--fingerprint"])
+            .args([
+                "-n",
+                "--no-cli",
+                "--log-file=stdout",
+                "--allow-loopback-peers",
+                "--no-dtls",
+                "--fingerprint",
+            ])
             .args(["--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--realm=p2pcam.test"])
             .args(["--lt-cred-mech", "--user=alice:wonderland", "--user-quota=2"])
             .arg(format!("--listening-port={port}"))
@@ -61,6 +70,7 @@ impl Coturn {
         for port in [port, tls_port] {
             until("coturn listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
         }
+        until("coturn answers over UDP", async || answers_stun(port).await).await;
         this
     }
 
@@ -79,14 +89,32 @@ impl Drop for Coturn {
     }
 }
 
-/// A port that was free a moment ago for UDP and TCP.
+/// A port that was free a moment ago for UDP and TCP, and that no other test got.
 fn free_port() -> u16 {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap();
     loop {
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = tcp.local_addr().unwrap().port();
-        if std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+        if !given.contains(&port) && std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            given.push(port);
             return port;
         }
+    }
+}
+
+/// Whether a STUN server answers on loopback now.
+async fn answers_stun(port: u16) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(("127.0.0.1", port)).await.unwrap();
+    let mut query = BindingQuery::new(Instant::now(), [1; 12]);
+    let Step::Send(request) = query.poll(Instant::now()) else { panic!("a new query has something to send") };
+    let mut answer = [0; 1000];
+    // An error says that nobody listens yet.
+    let Ok(_) = socket.send(request).await else { return false };
+    match timeout(Duration::from_millis(200), socket.recv(&mut answer)).await {
+        Ok(Ok(length)) => matches!(query.handle(&answer[..length]), Some(Ok(_))),
+        _ => false,
     }
 }
 
@@ -258,8 +286,10 @@ async fn data_goes_both_ways_through(carrier: &str) {
     }
     assert_eq!(transport.metrics().allocations.get(), 2);
 
-    // The user's quota is two: a next pair gets allocations only if the first pair's were given back.
-    drop((a, b));
+    // The user's quota is two: others get allocations only if these are given back.
+    let mut late = transport.open("late", &servers, IcePolicy::Relay);
+    assert!(gathered(&mut late).await.is_empty(), "the quota is used up");
+    drop((a, b, late));
     transport.released().await;
     assert_eq!((transport.metrics().allocations.get(), transport.metrics().endpoints.get()), (0, 0));
     until("the server freed the quota", async || {

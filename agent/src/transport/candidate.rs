@@ -163,6 +163,18 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_are_read_by_the_ice_stack() {
+        for kind in [CandidateKind::Host, CandidateKind::ServerReflexive, CandidateKind::Relayed] {
+            let ours = candidate(kind, "[2001:db8::1]:5000", Some("[fd00::1]:6000"));
+            let line = ours.to_line("abcd");
+            let read =
+                rtc::ice::candidate::unmarshal_candidate(line.strip_prefix("candidate:").unwrap()).unwrap();
+            assert_eq!((read.addr(), read.priority()), (ours.address, ours.priority()));
+            assert_eq!(read.candidate_type().to_string(), kind.as_str());
+        }
+    }
+
+    #[test]
     fn foundations_differ_by_kind_base_and_server() {
         let host = candidate(CandidateKind::Host, "192.168.0.7:5000", None);
         let reflexive = candidate(CandidateKind::ServerReflexive, "203.0.113.9:6000", None);

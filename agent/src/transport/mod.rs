@@ -128,3 +128,6 @@ fn random_id() -> [u8; 12] {
     getrandom::fill(&mut id).expect("the kernel's random numbers are always there");
     id
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,16 +4,16 @@
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::{Buf, BytesMut};
-use rtc::{crypto::RTCCryptoProvider, stun::message::Message};
+use rtc::stun::message::Message;
 
 use super::{
     message::{self, Auth, Incoming, Request},
     peers::{Peers, Way},
+    types::{AllocationEvent, Config},
 };
 
 /// First repetition of a request, doubled each time; for the reason of [`query::FIRST_RTO`](super::super::query).
@@ -35,43 +35,6 @@ const WANTED_LIFETIME: u32 = 600;
 const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 /// What fits the length field of ChannelData and a STUN attribute, with room for the headers.
 const MAX_DATA: usize = 65_000;
-
-/// What an allocation needs to know.
-pub struct Config {
-    /// User name of the long-term credential.
-    pub username: String,
-    /// Its password.
-    pub password: String,
-    /// Over TCP or TLS: nothing is sent twice.
-    pub reliable: bool,
-    /// For MESSAGE-INTEGRITY.
-    pub crypto: Arc<dyn RTCCryptoProvider>,
-    /// Makes random transaction ids.
-    pub ids: Box<dyn FnMut() -> [u8; 12] + Send>,
-}
-
-/// What an allocation tells.
-#[derive(Debug, PartialEq, Eq)]
-pub enum AllocationEvent {
-    /// It is there.
-    Opened {
-        /// What peers send to.
-        relayed: SocketAddr,
-        /// What the server sees of this device.
-        mapped: Option<SocketAddr>,
-    },
-    /// It was not obtained, or is lost; the reason is in words, with advice. Nothing follows.
-    Failed(String),
-    /// A peer sent this.
-    Data {
-        /// The peer.
-        peer: SocketAddr,
-        /// What it sent.
-        data: BytesMut,
-    },
-    /// The server does not relay to this peer; the reason is in words.
-    PeerRefused(IpAddr, String),
-}
 
 struct Pending {
     id: [u8; 12],

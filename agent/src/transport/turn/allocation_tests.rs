@@ -1,19 +1,25 @@
 //! An allocation under a virtual clock, against a server that follows a script.
 
-use rtc::stun::{
-    attributes::{
-        ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS,
-        ATTR_XORMAPPED_ADDRESS,
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rtc::{
+    crypto::RTCCryptoProvider,
+    stun::{
+        attributes::{
+            ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_XOR_PEER_ADDRESS,
+            ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+        },
+        error_code::{ErrorCode, ErrorCodeAttribute},
+        integrity::MessageIntegrity,
+        message::{
+            CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE,
+            METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH,
+            METHOD_SEND, MessageType, Method, Setter, TransactionId,
+        },
+        textattrs::TextAttribute,
+        xoraddr::XorMappedAddress,
     },
-    error_code::{ErrorCode, ErrorCodeAttribute},
-    integrity::MessageIntegrity,
-    message::{
-        CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE,
-        METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH,
-        METHOD_SEND, MessageType, Method, Setter, TransactionId,
-    },
-    textattrs::TextAttribute,
-    xoraddr::XorMappedAddress,
 };
 
 use super::*;
@@ -159,7 +165,7 @@ impl Bench {
         assert_eq!(self.count(METHOD_CHANNEL_BIND), 1);
     }
 
-    fn from_server(&mut self, bytes: &[u8]) -> Option<AllocationEvent> {
+    fn receive(&mut self, bytes: &[u8]) -> Option<AllocationEvent> {
         self.allocation.handle_input(self.now, BytesMut::from(bytes));
         self.allocation.poll_event()
     }
@@ -243,9 +249,9 @@ fn media_goes_over_a_channel_once_it_is_bound() {
     bench.open_channel();
     bench.allocation.send(bench.now, peer(), &[0x80, 1, 2, 3, 4]);
     assert_eq!(bench.exchange(), [vec![0x40, 0, 0, 5, 0x80, 1, 2, 3, 4, 0, 0, 0]]);
-    let data = bench.from_server(&[0x40, 0, 0, 3, 7, 8, 9, 0]);
+    let data = bench.receive(&[0x40, 0, 0, 3, 7, 8, 9, 0]);
     assert_eq!(data, Some(AllocationEvent::Data { peer: peer(), data: BytesMut::from(&[7, 8, 9][..]) }));
-    assert_eq!(bench.from_server(&[0x40, 1, 0, 1, 7, 0, 0, 0]), None, "a channel that was never bound");
+    assert_eq!(bench.receive(&[0x40, 1, 0, 1, 7, 0, 0, 0]), None, "a channel that was never bound");
 }
 
 #[test]
@@ -257,7 +263,7 @@ fn data_without_a_channel_comes_with_its_sender() {
     let address = XorMappedAddress { ip: peer().ip(), port: peer().port() };
     address.add_to_as(&mut indication, ATTR_XOR_PEER_ADDRESS).expect("it fits");
     indication.add(ATTR_DATA, &[1, 2, 3]);
-    let data = bench.from_server(&indication.raw.clone());
+    let data = bench.receive(&indication.raw.clone());
     assert_eq!(data, Some(AllocationEvent::Data { peer: peer(), data: BytesMut::from(&[1, 2, 3][..]) }));
 }
 
@@ -318,7 +324,7 @@ fn an_answer_without_the_servers_signature_is_ignored() {
     answer.transaction_id = forged.transaction_id;
     answer.typ = MessageType::new(METHOD_CREATE_PERMISSION, CLASS_SUCCESS_RESPONSE);
     answer.write_header();
-    bench.from_server(&answer.raw);
+    bench.receive(&answer.raw);
     bench.allocation.send(bench.now, peer(), &[0, 1]);
     assert!(bench.allocation.poll_transmit().is_none(), "the packet still waits for the permission");
 }
@@ -359,4 +365,28 @@ fn peers_of_the_other_ip_version_are_not_asked_for() {
     bench.allocation.send(bench.now, addr("[2001:db8::9]:40000"), &[0, 1]);
     assert!(bench.allocation.poll_transmit().is_none());
     assert_eq!(bench.allocation.take_dropped(), 1);
+}
+
+proptest! {
+    #[test]
+    fn no_message_from_a_server_makes_it_panic(
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        length in 0..200_usize,
+        channel in any::<bool>(),
+    ) {
+        let mut bench = Bench::opened();
+        bench.open_channel();
+        bench.allocation.permit(bench.now, addr("203.0.113.10:1").ip());
+        let mut request = Message::new();
+        let bytes = bench.allocation.poll_transmit().expect("a permission is asked for");
+        request.unmarshal_binary(&bytes).expect("it is STUN");
+        let mut bytes = if channel { vec![0x40, 0, 0, 100] } else { bench.answer(&mut request).raw };
+        bytes.resize(bytes.len().min(length.max(4)), 0);
+        for (at, value) in cuts {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        bench.receive(&bytes);
+        prop_assert!(!bench.allocation.is_over(), "no single message ends an allocation that nobody closes");
+    }
 }

@@ -79,7 +79,7 @@ impl Carrier {
                 Ok(buffer.split())
             }
             Self::Stream { stream, deframer } => loop {
-                match deframer.next() {
+                match deframer.take() {
                     Ok(Some(message)) => return Ok(message),
                     Ok(None) => {}
                     Err(e) => return Err(io::Error::new(io::ErrorKind::InvalidData, e)),

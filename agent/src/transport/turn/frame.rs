@@ -27,7 +27,7 @@ impl Deframer {
     /// # Errors
     ///
     /// The stream is not TURN; it cannot be read further.
-    pub fn next(&mut self) -> Result<Option<BytesMut>, FrameError> {
+    pub fn take(&mut self) -> Result<Option<BytesMut>, FrameError> {
         let Some(header) = self.buffer.first_chunk::<CHANNEL_HEADER>() else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
         let (size, padded) = match header[0] {
@@ -67,7 +67,7 @@ mod tests {
     fn what_is_not_turn_ends_the_stream() {
         let mut deframer = Deframer::default();
         deframer.buffer.extend_from_slice(b"SSH-2.0-OpenSSH");
-        assert_eq!(deframer.next(), Err(FrameError { first: b'S' }));
+        assert_eq!(deframer.take(), Err(FrameError { first: b'S' }));
     }
 
     proptest! {
@@ -77,7 +77,7 @@ mod tests {
             let mut sizes = Vec::new();
             for piece in two_messages(length).chunks(cut) {
                 deframer.buffer.extend_from_slice(piece);
-                while let Some(message) = deframer.next().unwrap() {
+                while let Some(message) = deframer.take().unwrap() {
                     sizes.push(message.len());
                 }
             }
@@ -90,7 +90,7 @@ mod tests {
         fn no_stream_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut deframer = Deframer::default();
             deframer.buffer.extend_from_slice(&bytes);
-            while let Ok(Some(message)) = deframer.next() {
+            while let Ok(Some(message)) = deframer.take() {
                 prop_assert!(message.len() >= 4);
             }
         }

@@ -9,9 +9,11 @@ mod frame;
 mod message;
 mod peers;
 mod relay;
+mod types;
 
 pub(super) use self::relay::{Command, Opened, RelayTask, run};
 pub use self::{
-    allocation::{Allocation, AllocationEvent, Config},
+    allocation::Allocation,
     frame::{Deframer, FrameError},
+    types::{AllocationEvent, Config},
 };

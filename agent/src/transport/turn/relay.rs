@@ -202,6 +202,7 @@ impl<'a> Relay<'a> {
         };
         let is_wanted = self.opened.take().is_some_and(|opened| opened.send(told).is_ok());
         if is_wanted && self.slot.is_some() {
+            info!("relayed address {relayed} at {} is ours", self.name);
             self.relayed = Some(relayed);
             self.metrics.allocations.inc();
         } else {
@@ -232,7 +233,7 @@ impl std::ops::Drop for Relay<'_> {
     fn drop(&mut self) {
         if let Some(relayed) = self.relayed {
             self.metrics.allocations.dec();
-            info!("relayed address {relayed} at {} is given back", self.name);
+            info!("relayed address {relayed} at {} is no longer ours", self.name);
         }
     }
 }

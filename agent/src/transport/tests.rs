@@ -1,0 +1,192 @@
+//! Sessions on the shared port, with real sockets on loopback.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use tokio::{net::UdpSocket, time::timeout};
+
+use super::*;
+use crate::config::IceServerConfig;
+
+/// No step takes a tenth of it on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+const DTLS: &[u8] = &[22, 254, 253, 0];
+
+async fn transport() -> Transport {
+    let config = IceConfig { loopback: true, ..IceConfig::default() };
+    Transport::bind(&config, &Metrics::new()).await.unwrap()
+}
+
+fn session(transport: &Transport, ufrag: &str) -> Endpoint {
+    transport.open(ufrag, &Servers::new(), IcePolicy::All)
+}
+
+/// A viewer's socket, connected to the shared port.
+async fn viewer(transport: &Transport) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(("127.0.0.1", transport.port())).await.unwrap();
+    socket
+}
+
+/// A STUN binding message of `kind` with a USERNAME.
+fn stun(kind: u16, username: &str) -> Vec<u8> {
+    let padded = username.len().next_multiple_of(4);
+    let mut message = kind.to_be_bytes().to_vec();
+    message.extend_from_slice(&u16::try_from(4 + padded).unwrap().to_be_bytes());
+    message.extend_from_slice(&[0x21, 0x12, 0xA4, 0x42]);
+    message.extend_from_slice(&[5; 12]);
+    message.extend_from_slice(&[0, 6]);
+    message.extend_from_slice(&u16::try_from(username.len()).unwrap().to_be_bytes());
+    message.extend_from_slice(username.as_bytes());
+    message.resize(24 + padded, 0);
+    message
+}
+
+/// The next datagram; candidates before it are skipped.
+async fn datagram(endpoint: &mut Endpoint) -> (SocketAddr, SocketAddr, Vec<u8>) {
+    loop {
+        let event = timeout(DEADLINE, endpoint.next()).await.expect("a datagram comes");
+        if let EndpointEvent::Datagram { local, from, data, .. } = event {
+            return (local, from, data.to_vec());
+        }
+    }
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn each_viewer_reaches_the_session_that_its_check_names() {
+    let transport = transport().await;
+    let (mut a, mut b) = (session(&transport, "aaaa"), session(&transport, "bbbb"));
+    let (to_a, to_b) = (viewer(&transport).await, viewer(&transport).await);
+    let local = SocketAddr::from(([127, 0, 0, 1], transport.port()));
+    for (socket, endpoint, name) in [(&to_a, &mut a, "aaaa:x"), (&to_b, &mut b, "bbbb:x")] {
+        socket.send(&stun(1, name)).await.unwrap();
+        socket.send(DTLS).await.unwrap();
+        let from = socket.local_addr().unwrap();
+        assert_eq!(datagram(endpoint).await, (local, from, stun(1, name)));
+        assert_eq!(datagram(endpoint).await, (local, from, DTLS.to_vec()));
+    }
+    let mut buffer = [0; 100];
+    a.send(local, to_a.local_addr().unwrap(), b"to a");
+    let length = timeout(DEADLINE, to_a.recv(&mut buffer)).await.unwrap().unwrap();
+    assert_eq!(&buffer[..length], b"to a");
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_answer_and_is_counted() {
+    let transport = transport().await;
+    let mut a = session(&transport, "aaaa");
+    let stranger = viewer(&transport).await;
+    stranger.send(&stun(1, "nobody:x")).await.unwrap();
+    stranger.send(DTLS).await.unwrap();
+    stranger.send(&stun(1, "aaaa:x")).await.unwrap();
+    assert_eq!(datagram(&mut a).await.2, stun(1, "aaaa:x"));
+    assert_eq!(transport.metrics().dropped(DropReason::Unknown), 2);
+    assert_eq!(transport.metrics().datagrams_out.get(), 0);
+}
+
+#[tokio::test]
+async fn the_answer_to_a_check_finds_its_session() {
+    let transport = transport().await;
+    let (_a, mut b) = (session(&transport, "aaaa"), session(&transport, "bbbb"));
+    let peer = viewer(&transport).await;
+    b.send(peer.peer_addr().unwrap(), peer.local_addr().unwrap(), &stun(1, "x:bbbb"));
+    let mut buffer = [0; 100];
+    timeout(DEADLINE, peer.recv(&mut buffer)).await.unwrap().unwrap();
+    peer.send(&stun(0x0101, "")).await.unwrap();
+    assert_eq!(datagram(&mut b).await.2, stun(0x0101, ""));
+}
+
+#[tokio::test]
+async fn a_session_that_hangs_loses_its_own_packets_and_nobody_elses() {
+    let transport = transport().await;
+    let (_hangs, mut lives) = (session(&transport, "aaaa"), session(&transport, "bbbb"));
+    let (to_hanging, to_living) = (viewer(&transport).await, viewer(&transport).await);
+    to_hanging.send(&stun(1, "aaaa:x")).await.unwrap();
+    until("its queue is full", || {
+        for _ in 0..100 {
+            let _ = to_hanging.try_send(DTLS);
+        }
+        transport.metrics().dropped(DropReason::SessionQueue) > 10
+    })
+    .await;
+    to_living.send(&stun(1, "bbbb:x")).await.unwrap();
+    assert_eq!(datagram(&mut lives).await.2, stun(1, "bbbb:x"));
+}
+
+#[tokio::test]
+async fn with_the_relay_policy_the_devices_own_addresses_do_not_answer() {
+    let transport = transport().await;
+    let mut hidden = transport.open("aaaa", &Servers::new(), IcePolicy::Relay);
+    let event = timeout(DEADLINE, hidden.next()).await.unwrap();
+    assert!(matches!(event, EndpointEvent::GatheringDone), "{event:?}");
+    let peer = viewer(&transport).await;
+    peer.send(&stun(1, "aaaa:x")).await.unwrap();
+    until("the check is dropped", || transport.metrics().dropped(DropReason::Unknown) == 1).await;
+    hidden.send(peer.peer_addr().unwrap(), peer.local_addr().unwrap(), DTLS);
+    assert_eq!(transport.metrics().dropped(DropReason::NoSuchLocal), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_session_frees_all_that_it_had() {
+    let transport = transport().await;
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut servers = Servers::new();
+    servers.add_stun("127.0.0.1", silent.local_addr().unwrap().port());
+    let endpoint = transport.open("aaaa", &servers, IcePolicy::All);
+    assert_eq!(transport.metrics().endpoints.get(), 1);
+    drop(endpoint);
+    assert_eq!(transport.metrics().endpoints.get(), 0);
+    // Its gathering, which would go on for 5 s, ends too.
+    timeout(DEADLINE, transport.released()).await.unwrap();
+    assert!(session(&transport, "aaaa").next().await.is_candidate());
+}
+
+#[tokio::test]
+async fn the_port_is_free_when_transport_and_sessions_are_gone() {
+    let transport = transport().await;
+    let (port, endpoint) = (transport.port(), session(&transport, "aaaa"));
+    drop(transport);
+    assert!(std::net::UdpSocket::bind(("127.0.0.1", port)).is_err(), "a session keeps the port");
+    drop(endpoint);
+    until("the port is free", || std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok()).await;
+}
+
+#[tokio::test]
+async fn metrics_are_found_under_the_transports_name() {
+    let metrics = Metrics::new();
+    let config = IceConfig { loopback: true, ..IceConfig::default() };
+    let transport = Transport::bind(&config, &metrics).await.unwrap();
+    let mut endpoint = session(&transport, "aaaa");
+    while !matches!(timeout(DEADLINE, endpoint.next()).await.unwrap(), EndpointEvent::GatheringDone) {}
+    let text = metrics.encode();
+    let hosts = transport.local_addresses().len();
+    assert!(text.contains(&format!("p2pcam_transport_candidates_total{{kind=\"host\"}} {hosts}")), "{text}");
+    assert!(text.contains("p2pcam_transport_endpoints 1"), "{text}");
+}
+
+#[test]
+fn servers_of_the_configuration_are_read_with_their_problems() {
+    let server = IceServerConfig {
+        urls: vec!["stun:a.example".into(), "turn:a.example".into()],
+        ..Default::default()
+    };
+    let (servers, problems) =
+        Servers::from_config(&IceConfig { servers: vec![server], ..IceConfig::default() });
+    assert_eq!(servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["stun:a.example:3478"]);
+    assert_eq!(problems.len(), 1);
+}
+
+impl EndpointEvent {
+    fn is_candidate(&self) -> bool {
+        matches!(self, Self::Candidate(_))
+    }
+}
