@@ -132,7 +132,8 @@ impl SessionLimits {
         if !self.limiters.contains_key(session) && self.limiters.len() >= MAX_SESSIONS {
             self.limiters.retain(|_, limiter| !limiter.is_idle(now));
             if self.limiters.len() >= MAX_SESSIONS {
-                let message = format!("more than {MAX_SESSIONS} sessions speak at once; try again in a second");
+                let message =
+                    format!("more than {MAX_SESSIONS} sessions speak at once; try again in a second");
                 return Err(Refusal::new(code::TOO_MANY_MESSAGES, message).of(Some(session.clone())));
             }
         }

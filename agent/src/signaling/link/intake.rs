@@ -88,7 +88,10 @@ mod tests {
     fn a_good_message_is_an_event_and_a_bad_one_is_answered() {
         let now = Instant::now();
         let mut intake = intake(now);
-        assert!(matches!(intake.take(br#"{"session":"s","bye":{}}"#, now), Verdict::Event(LinkEvent::Message(_))));
+        assert!(matches!(
+            intake.take(br#"{"session":"s","bye":{}}"#, now),
+            Verdict::Event(LinkEvent::Message(_))
+        ));
         let Verdict::Reply(reply) = intake.take(br#"{"session":"s","bye":"#, now) else { panic!("a reply") };
         assert!(matches!(reply.body, Body::Error(e) if e.code == code::MALFORMED));
     }

@@ -118,7 +118,8 @@ impl<R: AsyncRead + Unpin + Send> Ear for LineEar<R> {
             match self.ready.pop_front() {
                 Some(Frame::Line(line)) => return Heard::Message(line),
                 Some(Frame::TooLong) => {
-                    let message = format!("a line has more than {MAX_MESSAGE} bytes (256 KiB); it was skipped");
+                    let message =
+                        format!("a line has more than {MAX_MESSAGE} bytes (256 KiB); it was skipped");
                     return Heard::Refused(Refusal::new(code::TOO_LARGE, message));
                 }
                 None => {}

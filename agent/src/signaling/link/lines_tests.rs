@@ -187,9 +187,11 @@ async fn a_flood_is_refused_a_few_times_and_others_are_heard() {
             text.clear();
         }
     };
-    timeout(PATIENCE, async { tokio::select! { _ = async { tokio::join!(events, hear) } => (), () = read_errors => () } })
-        .await
-        .unwrap();
+    timeout(PATIENCE, async {
+        tokio::select! { _ = async { tokio::join!(events, hear) } => (), () = read_errors => () }
+    })
+    .await
+    .unwrap();
     // The burst and what the passing time adds.
     assert!((200..900).contains(&loud), "{loud}");
     assert!((1..=100).contains(&errors), "{errors}");

@@ -49,7 +49,10 @@ pub fn read(path: &Path) -> anyhow::Result<Token> {
     }
     let mut text = String::new();
     file.take(MAX_FILE + 1).read_to_string(&mut text).with_context(|| format!("token file {shown}"))?;
-    ensure!(text.len() as u64 <= MAX_FILE, "token file {shown}: is longer than {MAX_FILE} bytes; is it the right file?");
+    ensure!(
+        text.len() as u64 <= MAX_FILE,
+        "token file {shown}: is longer than {MAX_FILE} bytes; is it the right file?"
+    );
     Token::new(text.trim()).with_context(|| {
         format!("token file {shown}: holds no token; write the one line that the hub printed into it, nothing else")
     })

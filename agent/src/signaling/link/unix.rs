@@ -41,7 +41,9 @@ pub async fn listen(path: &Path, metrics: LinkMetrics) -> anyhow::Result<Link> {
     let shown = path.display();
     let socket = UnixSocket::new_stream().with_context(|| format!("signalling socket {shown}"))?;
     socket.bind(path).with_context(|| {
-        format!("signalling socket {shown}: cannot be made; does its folder exist, and may the agent write there?")
+        format!(
+            "signalling socket {shown}: cannot be made; does its folder exist, and may the agent write there?"
+        )
     })?;
     let file = SocketFile::new(path).with_context(|| format!("signalling socket {shown}"))?;
     // Before it listens: until then nobody can connect, whatever the mode.

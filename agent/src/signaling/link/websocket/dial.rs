@@ -49,8 +49,7 @@ pub(super) struct Dialer {
 impl Dialer {
     pub(super) fn new(options: &WebSocketOptions) -> anyhow::Result<Self> {
         let uri = device_uri(&options.url, &options.device_id)?;
-        let mut request =
-            uri.into_client_request().with_context(|| format!("hub URL {}", options.url))?;
+        let mut request = uri.into_client_request().with_context(|| format!("hub URL {}", options.url))?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", options.token.secret()))
             .context("the device token cannot be sent in a header")?;
         bearer.set_sensitive(true);
@@ -59,18 +58,23 @@ impl Dialer {
     }
 
     pub(super) async fn dial(&self) -> Result<Socket, Failure> {
-        let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
+        let config =
+            WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
         let connector = match self.request.uri().scheme_str() {
             Some("wss") => Connector::Rustls(Arc::clone(&self.tls)),
             _ => Connector::Plain,
         };
-        let connected = connect_async_tls_with_config(self.request.clone(), Some(config), true, Some(connector));
+        let connected =
+            connect_async_tls_with_config(self.request.clone(), Some(config), true, Some(connector));
         match tokio::time::timeout(DIAL_TIME, connected).await {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(error)) => Err(explain(&error)),
             Err(_) => Err(Failure {
                 denied: false,
-                words: format!("no answer within {} s: is the hub's port open to this network?", DIAL_TIME.as_secs()),
+                words: format!(
+                    "no answer within {} s: is the hub's port open to this network?",
+                    DIAL_TIME.as_secs()
+                ),
             }),
         }
     }
@@ -82,7 +86,8 @@ pub(super) fn device_uri(url: &str, device_id: &str) -> anyhow::Result<Uri> {
         SessionId::new(device_id).is_some(),
         "device id `{device_id}`: has 1 to 64 characters of A-Z a-z 0-9 - _ . ~; set `id` in [device]"
     );
-    let uri: Uri = url.trim().parse().with_context(|| format!("hub URL {url}: write wss://HOST or wss://HOST:PORT"))?;
+    let uri: Uri =
+        url.trim().parse().with_context(|| format!("hub URL {url}: write wss://HOST or wss://HOST:PORT"))?;
     match uri.scheme_str() {
         Some("ws" | "wss") => {}
         Some("https") => bail!("hub URL {url}: write wss:// instead of https://"),
@@ -94,10 +99,14 @@ pub(super) fn device_uri(url: &str, device_id: &str) -> anyhow::Result<Uri> {
         path => path,
     };
     let id = format!("id={device_id}");
-    let query = uri.query().filter(|q| !q.is_empty()).map_or_else(|| id.clone(), |query| format!("{query}&{id}"));
+    let query =
+        uri.query().filter(|q| !q.is_empty()).map_or_else(|| id.clone(), |query| format!("{query}&{id}"));
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query =
-        Some(format!("{path}?{query}").parse().with_context(|| format!("hub URL {url}: its path cannot be used"))?);
+    parts.path_and_query = Some(
+        format!("{path}?{query}")
+            .parse()
+            .with_context(|| format!("hub URL {url}: its path cannot be used"))?,
+    );
     Uri::from_parts(parts).with_context(|| format!("hub URL {url}: write wss://HOST or wss://HOST:PORT"))
 }
 
@@ -156,9 +165,12 @@ mod tests {
 
     #[test]
     fn a_url_of_another_kind_is_refused_with_the_right_one() {
-        for (url, words) in
-            [("https://hub.example", "wss://"), ("http://h", "ws://"), ("hub.example", "wss://HOST"), ("", "wss://HOST")]
-        {
+        for (url, words) in [
+            ("https://hub.example", "wss://"),
+            ("http://h", "ws://"),
+            ("hub.example", "wss://HOST"),
+            ("", "wss://HOST"),
+        ] {
             let error = device_uri(url, "cam").unwrap_err().to_string();
             assert!(error.contains(words), "{url}: {error}");
         }

@@ -111,7 +111,11 @@ impl Hub {
                 Err(Failure { denied, words }) => {
                     self.log_failure(words);
                     let now = Instant::now();
-                    if denied { self.backoff.denied(now, random()) } else { self.backoff.failed(now, random()) }
+                    if denied {
+                        self.backoff.denied(now, random())
+                    } else {
+                        self.backoff.failed(now, random())
+                    }
                 }
             };
             let pause = tokio::time::sleep_until(retry.into());

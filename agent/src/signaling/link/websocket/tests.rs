@@ -86,9 +86,13 @@ async fn messages_go_both_ways_and_bad_ones_are_answered() {
     link.outbox.send(bye("c")).await.unwrap();
     assert_eq!(got(&mut hub).await, Some(bye("c")));
 
-    for (bad, code) in [("rubbish".to_owned(), code::MALFORMED), (" ".repeat(MAX_MESSAGE + 1), code::TOO_LARGE)] {
+    for (bad, code) in
+        [("rubbish".to_owned(), code::MALFORMED), (" ".repeat(MAX_MESSAGE + 1), code::TOO_LARGE)]
+    {
         hub.send(Message::text(bad)).await.unwrap();
-        let Some(Envelope { body: Body::Error(error), session: None }) = got(&mut hub).await else { panic!("an error") };
+        let Some(Envelope { body: Body::Error(error), session: None }) = got(&mut hub).await else {
+            panic!("an error")
+        };
         assert_eq!(error.code, code);
     }
 }
@@ -220,7 +224,8 @@ async fn a_certificate_of_the_hubs_own_is_trusted_when_named_and_only_then() {
     assert_eq!(got(&mut hub).await, Some(bye("a")));
 
     // Another certificate is trusted here, so that the test needs no authorities of the system.
-    std::fs::write(&ca_file, rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap().cert.pem()).unwrap();
+    std::fs::write(&ca_file, rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap().cert.pem())
+        .unwrap();
     let wary = Dialer::new(&WebSocketOptions { ca_file: Some(ca_file), ..options(url) }).unwrap();
     let answer = async {
         let (stream, _) = listener.accept().await.unwrap();

@@ -29,10 +29,14 @@ pub(super) fn config(ca_file: Option<&Path>) -> anyhow::Result<Arc<ClientConfig>
 
 fn add_file(roots: &mut RootCertStore, path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
-    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("ca_file {shown}: cannot be read; it is a PEM file with the hub's certificate"))?;
-    ensure!(!certificates.is_empty(), "ca_file {shown}: holds no certificate; it is a PEM file with the hub's certificate");
+    let certificates: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).with_context(|| {
+            format!("ca_file {shown}: cannot be read; it is a PEM file with the hub's certificate")
+        })?;
+    ensure!(
+        !certificates.is_empty(),
+        "ca_file {shown}: holds no certificate; it is a PEM file with the hub's certificate"
+    );
     for certificate in certificates {
         roots
             .add(certificate)
@@ -56,9 +60,10 @@ pub(super) fn advice(error: &Error) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "the hub's certificate is for another name: use the name in it as the URL's host".into()
         }
-        CertificateError::UnknownIssuer => {
-            "the hub's certificate is signed by nobody that this device trusts: copy it here and name it as `ca_file` in \
-             [signaling]"
+        // A bad signature is what a hub shows that has made itself a new certificate under its old name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "the hub's certificate is not the one that this device trusts: copy the hub's present one here and name it as \
+             `ca_file` in [signaling]"
                 .into()
         }
         other => format!("the hub's certificate is refused: {other}"),
