@@ -3,7 +3,23 @@
 //! The link's own task reads and checks what comes in, answers what it refuses with an `error` by itself, and
 //! reconnects by itself; the sessions see [`LinkEvent`]s and write [`Envelope`]s.
 
+mod backlog;
+pub mod backoff;
+mod carry;
+pub mod flood;
+pub mod intake;
+pub mod lines;
+mod metrics;
+pub mod stdio;
+pub mod token;
+pub mod unix;
+pub mod websocket;
+
+use std::time::Duration;
+
 use tokio::sync::mpsc;
+
+pub use metrics::LinkMetrics;
 
 use super::message::Envelope;
 
@@ -29,6 +45,16 @@ pub struct Link {
     pub events: mpsc::Receiver<LinkEvent>,
     /// What goes out.
     pub outbox: mpsc::Sender<Envelope>,
+}
+
+impl Link {
+    /// Ends the link and waits, at most `within`, until the carrier has sent what waits in the outbox: the goodbyes.
+    pub async fn close(self, within: Duration) {
+        let Self { events, outbox, .. } = self;
+        drop(events);
+        // A server that takes nothing must not hold up the end.
+        let _ = tokio::time::timeout(within, outbox.closed()).await;
+    }
 }
 
 /// The carrier's end of a link.
