@@ -88,7 +88,6 @@ pub(super) async fn security_headers(request: Request, next: Next) -> Response {
             HeaderName::from_static("permissions-policy"),
             "microphone=(self), fullscreen=(self), camera=(), geolocation=()",
         ),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
