@@ -31,11 +31,12 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 10] = [
+static ASSETS: [Asset; 11] = [
     asset!("/", HTML, "index.html"),
     asset!("/page.css", CSS, "page.css"),
     asset!("/icon.svg", SVG, "icon.svg"),
     asset!("/main.js", JS, "main.js"),
+    asset!("/errors.js", JS, "errors.js"),
     asset!("/microphone.js", JS, "microphone.js"),
     asset!("/session.js", JS, "session.js"),
     asset!("/signaling.js", JS, "signaling.js"),

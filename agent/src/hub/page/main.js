@@ -1,5 +1,6 @@
 // The page's course: hub, sessions, and what the viewer wants, brought together.
 
+import { ERRORS, HARMLESS, TRY_AGAIN } from './errors.js';
 import { Microphone } from './microphone.js';
 import { Session } from './session.js';
 import { Signaling } from './signaling.js';
@@ -13,20 +14,9 @@ const STALLED_MS = 2500;
 // From the click to a path. Longer than ICE needs, shorter than patience.
 const CONNECT_MS = 20_000;
 // Chances for an ICE restart before the session is made anew.
-const RESTART_MS = 6000;
+const RESTART_MS = 4000;
 // Pause before the next session after one that broke; doubled each time, up to the last.
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-
-/** What each error code of the wire is called on this page. */
-const ERRORS = {
-  'no-path': 'noPath',
-  'no-common-codec': 'noCodec',
-  'too-many-sessions': 'tooMany',
-};
-/** Errors after which another session may well do: the device restarted, or lost a message. */
-const TRY_AGAIN = new Set(['unknown-session', 'wrong-state', 'duplicate-session']);
-/** Errors about one message; the session goes on. */
-const HARMLESS = new Set(['bad-candidate', 'too-many-messages', 'malformed', 'too-large']);
 
 const options = new URLSearchParams(location.hash.slice(1));
 const device = options.get('device') ?? '';
@@ -49,6 +39,8 @@ let nextOffer = null;
 /** Sessions in a row that broke, and whether the pause after the last one still runs. */
 let failures = 0;
 let pausing = false;
+/** New candidates were asked for and have not brought the path back yet. */
+let repairing = false;
 const timers = {};
 const statistics = new Statistics();
 let latest = null;
@@ -93,6 +85,7 @@ function openHub() {
         sessionStorage.setItem(TOKEN_KEY, token);
         if (interrupted || (wanted && state === 'hubLost')) want();
         // A hub that is full lets in and sends away again: what it said stays to be read.
+        if (running?.firstPictureMs != null && !running.isConnected) repair(running);
         if (!running && state !== 'tooMany') show(wanted ? 'linking' : 'ready');
       },
       message: onMessage,
@@ -117,6 +110,9 @@ function openHub() {
 
 function useToken(word) {
   token = word;
+  // One in the address would come first again when the page is loaded anew.
+  options.delete('token');
+  history.replaceState(null, '', `#${options}`);
   if (wanted) want();
   show('linking');
   if (!signaling) return openHub();
@@ -235,26 +231,36 @@ function onConnection(session) {
   switch (session.pc.connectionState) {
     case 'connected':
       calm('restart');
+      repairing = false;
       lastFrameAt = performance.now();
       if (state === 'reconnecting') show(session.firstPictureMs === null ? 'connecting' : 'live');
       break;
-    case 'failed':
-      if (session.firstPictureMs === null) {
-        giveUp('noPath');
-        break;
-      }
-      show('reconnecting');
-      // Over the same session if the hub is there to carry it, else anew when it is.
-      if (signaling.isOpen) session.restart().catch(() => relaunch());
-      after('restart', RESTART_MS, () => session === running && !session.isConnected && relaunch());
-      break;
     case 'disconnected':
-      if (session.firstPictureMs !== null) show('reconnecting');
+    case 'failed':
+      if (session.firstPictureMs !== null) repair(session);
+      else if (session.pc.connectionState === 'failed') giveUp('noPath');
       break;
     case 'closed':
       relaunch();
       break;
   }
+}
+
+/** New candidates over the same session if the hub is there to carry them; a new session if that does not help. */
+function repair(session) {
+  const failed = session.pc.connectionState === 'failed';
+  if (!signaling.isOpen) {
+    // Many a path comes back by itself, so the last picture stays until it is given up.
+    if (!failed) return show('reconnecting');
+    endRunning();
+    ui.notice('', true);
+    return show('hubLost');
+  }
+  if (repairing) return failed ? relaunch() : undefined;
+  show('reconnecting');
+  repairing = true;
+  session.restart().catch(() => session === running && relaunch());
+  after('restart', RESTART_MS, () => session === running && !session.isConnected && relaunch());
 }
 
 /** Ends what runs and takes the next chance by itself, later each time. */
@@ -290,7 +296,7 @@ function sayBye(why) {
 
 function endRunning() {
   calm('connect', 'restart', 'retry');
-  pausing = false;
+  pausing = repairing = false;
   running?.close();
   running = null;
   latest = null;
