@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HubConfig {
-    /// Plain HTTP address; empty: off. Only this machine by default: tokens must not cross a network in the clear.
+    /// Plain HTTP address, `IP:PORT` or `HOST:PORT`, port 0 for any free one; empty: off. Only this machine by default: tokens must not cross a network in the clear.
     pub http: String,
-    /// HTTPS address; empty: off.
+    /// HTTPS address in the same form; empty: off.
     pub https: String,
     /// PEM certificate chain for HTTPS. Default: one of the device's own, made on first start.
     pub certificate: Option<PathBuf>,
-    /// PEM private key of `certificate`.
+    /// PEM private key of `certificate`; not readable by others than its owner and group.
     pub private_key: Option<PathBuf>,
     /// STUN URLs given to viewers and devices: `stun:HOST:PORT`.
     pub stun: Vec<String>,
     /// TURN URLs given to viewers and devices: `turn:HOST:PORT?transport=udp`, `turns:...`.
     pub turn: Vec<String>,
-    /// File with coturn's `static-auth-secret`; credentials made from it live `turn_ttl_s`.
+    /// File of mode 0600 with coturn's `static-auth-secret`; needed when `turn` is set. Credentials made from it live `turn_ttl_s`.
     pub turn_secret_file: Option<PathBuf>,
-    /// Life of TURN credentials in seconds.
+    /// Life of TURN credentials in seconds, 60 or more.
     pub turn_ttl_s: u64,
     /// Viewers connected at once, over all devices.
     pub max_viewers: usize,

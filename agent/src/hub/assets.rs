@@ -31,11 +31,12 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 10] = [
+static ASSETS: [Asset; 11] = [
     asset!("/", HTML, "index.html"),
     asset!("/page.css", CSS, "page.css"),
     asset!("/icon.svg", SVG, "icon.svg"),
     asset!("/main.js", JS, "main.js"),
+    asset!("/errors.js", JS, "errors.js"),
     asset!("/microphone.js", JS, "microphone.js"),
     asset!("/session.js", JS, "session.js"),
     asset!("/signaling.js", JS, "signaling.js"),
@@ -88,7 +89,6 @@ pub(super) async fn security_headers(request: Request, next: Next) -> Response {
             HeaderName::from_static("permissions-policy"),
             "microphone=(self), fullscreen=(self), camera=(), geolocation=()",
         ),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

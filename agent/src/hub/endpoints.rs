@@ -120,6 +120,8 @@ async fn serve_viewer(
     let opened = hub.switchboard().viewer_open(port, wanted, resume, Now::read());
     let key = match opened {
         Ok(key) => key,
+        // Closed without words: the page comes back by itself and finds the hub gone, or new.
+        Err(Refused::Ending) => return,
         Err(refused) => {
             tracing::warn!(%source, %refused, "a viewer was turned away");
             return socket::turn_away(socket, code::TOO_MANY_SESSIONS, refused.to_string()).await;

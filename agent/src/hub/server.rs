@@ -134,11 +134,12 @@ impl Bound {
                 _ = tick.tick() => hub.switchboard().tick(Now::read()),
             }
         };
+        // First no more newcomers, then goodbye to those who are here.
+        handle.graceful_shutdown(Some(GOODBYE + LINGER));
         hub.switchboard().end("the camera is shutting down");
         hub.0.tasks.close();
         let _ = tokio::time::timeout(GOODBYE, hub.0.tasks.wait()).await;
         hub.0.ending.cancel();
-        handle.graceful_shutdown(Some(LINGER));
         while servers.join_next().await.is_some() {}
         match failed {
             None => Ok(()),

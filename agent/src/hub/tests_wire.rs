@@ -161,7 +161,7 @@ async fn a_viewer_that_vanishes_is_told_to_the_device_after_the_grace() {
         }
     };
     tokio::time::timeout(DEADLINE, gone).await.expect("the broken socket is noticed");
-    // The clock of the grace is an argument: this is ten seconds later.
+    // The clock of the grace is an argument: this is half a minute later.
     let mut later = super::Now::read();
     later.monotonic += super::switchboard::GRACE;
     hub.hub.switchboard().tick(later);

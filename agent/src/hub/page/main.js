@@ -1,5 +1,6 @@
 // The page's course: hub, sessions, and what the viewer wants, brought together.
 
+import { ERRORS, HARMLESS, TRY_AGAIN } from './errors.js';
 import { Microphone } from './microphone.js';
 import { Session } from './session.js';
 import { Signaling } from './signaling.js';
@@ -13,20 +14,9 @@ const STALLED_MS = 2500;
 // From the click to a path. Longer than ICE needs, shorter than patience.
 const CONNECT_MS = 20_000;
 // Chances for an ICE restart before the session is made anew.
-const RESTART_MS = 6000;
+const RESTART_MS = 4000;
 // Pause before the next session after one that broke; doubled each time, up to the last.
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-
-/** What each error code of the wire is called on this page. */
-const ERRORS = {
-  'no-path': 'noPath',
-  'no-common-codec': 'noCodec',
-  'too-many-sessions': 'tooMany',
-};
-/** Errors after which another session may well do: the device restarted, or lost a message. */
-const TRY_AGAIN = new Set(['unknown-session', 'wrong-state', 'duplicate-session']);
-/** Errors about one message; the session goes on. */
-const HARMLESS = new Set(['bad-candidate', 'too-many-messages', 'malformed', 'too-large']);
 
 const options = new URLSearchParams(location.hash.slice(1));
 const device = options.get('device') ?? '';
@@ -46,8 +36,12 @@ let interrupted = false;
 let prepared = null;
 let running = null;
 let nextOffer = null;
+/** Sessions in a row that broke, and whether the pause after the last one still runs. */
 let failures = 0;
-let timers = {};
+let pausing = false;
+/** New candidates were asked for and have not brought the path back yet. */
+let repairing = false;
+const timers = {};
 const statistics = new Statistics();
 let latest = null;
 let lastFrames = -1;
@@ -69,6 +63,11 @@ function after(name, ms, action) {
   timers[name] = setTimeout(action, ms);
 }
 
+function want() {
+  wanted = true;
+  wantedSince = performance.now();
+}
+
 function calm(...names) {
   for (const name of names) clearTimeout(timers[name]);
 }
@@ -84,8 +83,10 @@ function openHub() {
       opened() {
         ui.notice('', true);
         sessionStorage.setItem(TOKEN_KEY, token);
-        if (interrupted) wanted = true;
-        if (!running) show(wanted ? 'linking' : 'ready');
+        if (interrupted || (wanted && state === 'hubLost')) want();
+        // A hub that is full lets in and sends away again: what it said stays to be read.
+        if (running?.firstPictureMs != null && !running.isConnected) repair(running);
+        if (!running && state !== 'tooMany') show(wanted ? 'linking' : 'ready');
       },
       message: onMessage,
       lost() {
@@ -94,7 +95,7 @@ function openHub() {
         if (running?.isConnected) ui.notice(t('hubLostNotice'), true);
         else {
           endRunning();
-          show('hubLost');
+          if (state !== 'tooMany') show('hubLost');
         }
       },
       refused(why) {
@@ -109,27 +110,32 @@ function openHub() {
 
 function useToken(word) {
   token = word;
-  if (wanted) wantedSince = performance.now();
+  // One in the address would come first again when the page is loaded anew.
+  options.delete('token');
+  history.replaceState(null, '', `#${options}`);
+  if (wanted) want();
   show('linking');
-  openHub();
+  if (!signaling) return openHub();
+  signaling.token = token;
+  signaling.open();
 }
 
 function onMessage({ session: id, connect, description, candidate, error, bye }) {
   if (connect) {
     nextOffer = { id, connect };
-    if (prepared?.id && (prepared.id !== id || !prepared.isStarted)) discardPrepared();
+    // One that was prepared for an earlier offer has old servers or a session that is gone.
+    if (prepared?.id) discardPrepared();
     prepare();
-    if (wanted && !running) launch();
-    else if (!wanted && state !== 'ended' && !running) show('ready');
+    if (state === 'offline') want();
+    if (wanted && !running && !pausing) launch();
+    else if (!wanted && !running && ['linking', 'tooMany'].includes(state)) show('ready');
     return;
   }
   if (error) return onError(id, error);
   if (!running || id !== running.id) return;
   if (bye) {
     interrupted = wanted;
-    endRunning();
-    wanted = false;
-    show('ended', bye.reason);
+    leave('ended', bye.reason);
   } else if (description || candidate !== undefined) running.receive({ description, candidate });
 }
 
@@ -142,8 +148,10 @@ function onError(id, { code, message = '' }) {
     if (running?.isConnected && !id) return;
     endRunning();
     discardPrepared();
-    if (interrupted) wanted = true;
-    return show('offline', message);
+    if (interrupted) want();
+    // Which device it is says the page already; a hub with several asks for a choice.
+    if (wanted) show('offline', device ? '' : message);
+    return;
   }
   // Without a session it is about this socket: the hub is full, or cannot make sessions.
   if (!id && running?.isConnected) return;
@@ -197,7 +205,16 @@ function launch() {
   if (!ui.video.requestVideoFrameCallback) ui.video.onloadeddata = () => firstPicture(session);
   session.start(wantedSince ?? performance.now()).catch((error) => session === running && giveUp('failed', error.message));
   if (microphone.track) session.talk(microphone.track);
-  after('connect', CONNECT_MS, () => session === running && session.firstPictureMs === null && giveUp(session.isConnected ? 'failed' : 'noPath'));
+  awaitPicture(session);
+}
+
+function awaitPicture(session) {
+  after('connect', CONNECT_MS, () => {
+    if (session !== running || session.firstPictureMs !== null) return;
+    // A page in the background paints no picture that could be noticed.
+    if (session.isConnected && document.hidden) awaitPicture(session);
+    else giveUp(session.isConnected ? 'noPicture' : 'noPath');
+  });
 }
 
 function firstPicture(session) {
@@ -214,21 +231,14 @@ function onConnection(session) {
   switch (session.pc.connectionState) {
     case 'connected':
       calm('restart');
+      repairing = false;
       lastFrameAt = performance.now();
       if (state === 'reconnecting') show(session.firstPictureMs === null ? 'connecting' : 'live');
       break;
-    case 'failed':
-      if (session.firstPictureMs === null) {
-        giveUp('noPath');
-        break;
-      }
-      show('reconnecting');
-      // Over the same session if the hub is there to carry it, else anew when it is.
-      if (signaling.isOpen) session.restart().catch(() => relaunch());
-      after('restart', RESTART_MS, () => session === running && !session.isConnected && relaunch());
-      break;
     case 'disconnected':
-      if (session.firstPictureMs !== null) show('reconnecting');
+    case 'failed':
+      if (session.firstPictureMs !== null) repair(session);
+      else if (session.pc.connectionState === 'failed') giveUp('noPath');
       break;
     case 'closed':
       relaunch();
@@ -236,27 +246,57 @@ function onConnection(session) {
   }
 }
 
+/** New candidates over the same session if the hub is there to carry them; a new session if that does not help. */
+function repair(session) {
+  const failed = session.pc.connectionState === 'failed';
+  if (!signaling.isOpen) {
+    // Many a path comes back by itself, so the last picture stays until it is given up.
+    if (!failed) return show('reconnecting');
+    endRunning();
+    ui.notice('', true);
+    return show('hubLost');
+  }
+  if (repairing) return failed ? relaunch() : undefined;
+  show('reconnecting');
+  repairing = true;
+  session.restart().catch(() => session === running && relaunch());
+  after('restart', RESTART_MS, () => session === running && !session.isConnected && relaunch());
+}
+
 /** Ends what runs and takes the next chance by itself, later each time. */
 function relaunch(words = '') {
+  sayBye('broken');
   endRunning();
-  wanted = true;
-  wantedSince = performance.now();
-  const pause = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
+  want();
+  pausing = true;
   show(signaling.isOpen ? 'reconnecting' : 'hubLost', words);
-  after('retry', pause, () => wanted && !running && launch());
+  after('retry', RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)], () => {
+    pausing = false;
+    if (wanted && !running) launch();
+  });
 }
 
 function giveUp(next, words = '') {
-  const id = running?.id;
+  sayBye(next);
+  leave(next, words);
+}
+
+/** Ends the session for a reason that the viewer must hear; only a click, or the hub's return, starts the next. */
+function leave(next, words) {
   endRunning();
-  if (id) signaling.send({ session: id, bye: { reason: next } });
   wanted = false;
+  // Nobody expects to be heard by a camera that he does not see.
+  if (microphone.track) talk(false);
   show(next, words);
+}
+
+function sayBye(why) {
+  if (running) signaling.send({ session: running.id, bye: { reason: why } });
 }
 
 function endRunning() {
   calm('connect', 'restart', 'retry');
-  ui.video.cancelVideoFrameCallback?.(0);
+  pausing = repairing = false;
   running?.close();
   running = null;
   latest = null;
@@ -268,25 +308,24 @@ function endRunning() {
 
 function start() {
   if (running || (wanted && state === 'connecting')) return;
-  wanted = true;
-  wantedSince = performance.now();
+  want();
   failures = 0;
-  if (!signaling) return;
+  pausing = false;
+  if (!token) return show('token');
   if (signaling.isOpen) {
-    show('linking');
     launch();
     if (!running) show('offline');
-  } else show('hubLost');
+  } else {
+    show('hubLost');
+    signaling.hurry();
+  }
 }
 
 function stop() {
   wanted = false;
   interrupted = false;
-  const id = running?.id;
-  endRunning();
-  if (id) signaling.send({ session: id, bye: { reason: 'viewer stopped' } });
-  if (microphone.track) talk(false);
-  show('ready');
+  sayBye('viewer stopped');
+  leave('ready', '');
   prepare();
 }
 
@@ -346,7 +385,12 @@ window.p2pcam = Object.freeze({
     return running?.firstPictureMs ?? null;
   },
   clickToPictureMs: () => running?.firstPictureMs ?? null,
-  stats: async () => (running ? new Statistics().sample(running) : null),
+  async stats() {
+    if (!running) return null;
+    const fresh = await new Statistics().sample(running);
+    // Rates need two samples, which the page takes every second.
+    return { ...fresh, kbps: latest?.kbps ?? null, fps: latest?.fps ?? fresh.fps };
+  },
   start,
   stop,
   talk,

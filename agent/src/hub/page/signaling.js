@@ -20,8 +20,8 @@ export class Signaling {
     const query = device ? `?device=${encodeURIComponent(device)}` : '';
     this.path = `/v1/viewer${query}`;
     // The moments when a phone gets its network back.
-    addEventListener('online', () => this.#hurry());
-    document.addEventListener('visibilitychange', () => document.hidden || this.#hurry());
+    addEventListener('online', () => this.hurry());
+    document.addEventListener('visibilitychange', () => document.hidden || this.hurry());
   }
 
   get isOpen() {
@@ -48,7 +48,6 @@ export class Signaling {
     socket.onopen = () => {
       opened = true;
       clearTimeout(slow);
-      this.#retry = FIRST_RETRY_MS;
       this.hooks.opened();
     };
     socket.onmessage = ({ data }) => {
@@ -58,7 +57,10 @@ export class Signaling {
       } catch {
         return;
       }
-      if (envelope && typeof envelope === 'object') this.hooks.message(envelope);
+      if (!envelope || typeof envelope !== 'object') return;
+      // Only now: a hub that is full opens the socket too, and must not be asked again at once.
+      if (envelope.connect) this.#retry = FIRST_RETRY_MS;
+      this.hooks.message(envelope);
     };
     socket.onclose = async () => {
       clearTimeout(slow);
@@ -84,10 +86,9 @@ export class Signaling {
     return true;
   }
 
-  #hurry() {
-    if (this.#stopped || this.#socket) return;
-    this.#retry = FIRST_RETRY_MS;
-    this.open();
+  /** Opens now if it was about to be opened later. */
+  hurry() {
+    if (!this.#stopped && !this.#socket) this.open();
   }
 
   // The browser hides the HTTP status of a refused WebSocket, so the same address is asked without one.

@@ -24,6 +24,7 @@ const LOOKS = {
   noPath: { button: 'again', tone: 'bad' },
   noCodec: { button: 'again', tone: 'bad' },
   tooMany: { button: 'again', tone: 'bad' },
+  noPicture: { button: 'again', tone: 'bad' },
   failed: { button: 'again', tone: 'bad' },
   noWebrtc: { tone: 'bad' },
   live: {},
@@ -88,7 +89,8 @@ export class Ui {
     stage.dataset.state = state;
     stage.toggleAttribute('data-busy', Boolean(look.busy));
     stage.dataset.tone = look.tone ?? 'calm';
-    $('brief').textContent = t(state);
+    $('brief').textContent = look.form ? '' : t(state);
+    $('bar').hidden = Boolean(look.form) || state === 'noWebrtc';
     $('title').textContent = t(state);
     $('detail').textContent = t(`${state}Detail`);
     $('reason').textContent = reason;
@@ -102,15 +104,13 @@ export class Ui {
     $('again').textContent = look.button ? t(look.button) : '';
     this.#icon($('start'), watching ? 'stop' : 'play');
     this.#label($('start'), watching ? 'stop' : 'start');
-    $('start').disabled = Boolean(look.form) || state === 'noWebrtc';
-    $('talk').disabled = !watching;
+    this.#allow();
   }
 
   /** Whether there is a picture on the stage, if only a still one. */
   picture(there) {
     this.stage.toggleAttribute('data-picture', there);
-    $('photo').disabled = !there;
-    $('mute').disabled = !there;
+    this.#allow();
   }
 
   /** A line at the top: for some seconds, or (`stays`) until it is replaced by ''. */
@@ -127,6 +127,7 @@ export class Ui {
   }
 
   talking(on) {
+    this.stage.toggleAttribute('data-talking', on);
     $('talk').ariaPressed = String(on);
     this.#label($('talk'), on ? 'talkOff' : 'talk');
     if (!on) this.level(0);
@@ -174,13 +175,19 @@ export class Ui {
     );
   }
 
+  /** What makes no sense without a picture is greyed. */
+  #allow() {
+    const picture = this.stage.hasAttribute('data-picture');
+    for (const id of ['mute', 'talk', 'photo']) $(id).disabled = !picture;
+  }
+
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const target = event.target;
     if (target instanceof HTMLInputElement) return;
     // Space on a focused button presses that button.
     if (event.key === ' ' && target instanceof HTMLButtonElement) return;
-    if (event.key === ' ' && $('start').disabled) return;
+    if ($('bar').hidden) return;
     const action = this.keys[event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault();

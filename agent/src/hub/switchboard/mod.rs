@@ -1,5 +1,9 @@
 //! Who talks with whom: viewers, devices and the sessions between them. No sockets, no clock: time comes as an argument.
 
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
 use std::{
     collections::{HashMap, VecDeque},
     time::{Duration, Instant},
@@ -12,11 +16,12 @@ use super::{
     peer::{Limits, Now, PeerKey, Refused, random_id},
     port::Port,
 };
-use crate::signaling::message::{Body, Bye, Envelope, SessionId, code};
+use crate::signaling::message::{Body, Envelope, SessionId, code};
 
-/// How long a session waits for a viewer whose socket broke without a goodbye. Its picture needs no hub; the page is
-/// back within a few seconds when the hub can be reached at all.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+/// How long a session waits for a viewer whose socket broke without a goodbye. Its picture needs no hub, and the page
+/// tries to come back every few seconds. As long as a device waits for a lost path by default; one that notices
+/// sooner says bye itself.
+pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// Messages kept for a device that is away while its sessions go on; later ones are dropped.
 const HELD: usize = 64;
 /// Errors from a device after which the session is over. The others answer one bad message.
@@ -267,51 +272,6 @@ impl Switchboard {
         }
     }
 
-    /// Ends what nobody came back for, and renews credentials that grow old before their viewer's click. To be called
-    /// about once a second.
-    pub fn tick(&mut self, now: Now) {
-        let past = |since: Instant| now.monotonic.saturating_duration_since(since);
-        let mut lost = Vec::new();
-        let mut old = Vec::new();
-        for (id, session) in &mut self.sessions {
-            match (&mut session.stage, session.owner) {
-                (_, Owner::Lost { since }) if past(since) >= GRACE => lost.push(id.clone()),
-                (Stage::Offered { since }, Owner::Here(key))
-                    if self.ice.renew_after().is_some_and(|after| past(*since) >= after) =>
-                {
-                    *since = now.monotonic;
-                    old.push((id.clone(), key));
-                }
-                _ => {}
-            }
-        }
-        for id in lost {
-            self.end_for_device(&id);
-        }
-        for (id, key) in old {
-            let connect = self.ice.connect(&id, now.wall);
-            self.tell_viewer(key, Envelope::new(id, Body::Connect(connect)));
-        }
-    }
-
-    /// Says goodbye to the viewers whose camera ends with this process, and lets go of all sockets. Pictures of other
-    /// cameras go on without the hub.
-    pub fn end(&mut self, reason: &str) {
-        self.ending = true;
-        for (id, session) in &self.sessions {
-            if let (Stage::Live, Owner::Here(key)) = (&session.stage, session.owner)
-                && self.devices.get(&session.device).is_some_and(|d| d.local)
-            {
-                let bye = Body::Bye(Bye { reason: reason.into() });
-                self.tell_viewer(key, Envelope::new(id.clone(), bye));
-            }
-        }
-        self.viewers.clear();
-        self.devices.clear();
-        self.sessions.clear();
-        self.count();
-    }
-
     fn next_key(&mut self) -> PeerKey {
         self.last_key += 1;
         PeerKey::new(self.last_key)
@@ -383,17 +343,6 @@ impl Switchboard {
         tracing::info!(session = %id, "the viewer is back");
     }
 
-    /// The viewer left for good: frees the session and tells the device.
-    fn end_for_device(&mut self, id: &SessionId) {
-        if let Some(session) = self.sessions.remove(id)
-            && matches!(session.stage, Stage::Live)
-        {
-            tracing::info!(session = %id, "the viewer left");
-            let bye = Body::Bye(Bye { reason: "viewer left".into() });
-            self.tell_device(&session.device, Envelope::new(id.clone(), bye));
-        }
-    }
-
     fn tell_viewer(&self, viewer: PeerKey, envelope: Envelope) {
         if let Some(viewer) = self.viewers.get(&viewer) {
             viewer.port.send(envelope);
@@ -431,16 +380,4 @@ impl Switchboard {
             None => Envelope::error(None, code::MALFORMED, "session: missing"),
         });
     }
-
-    /// Makes room in the table: a device that is away and that no session waits for.
-    fn forget_an_absent_device(&mut self) -> Option<()> {
-        let in_use = |id: &DeviceId| self.sessions.values().any(|s| s.device == *id);
-        let absent = self.devices.iter().find(|(id, d)| d.connection.is_none() && !in_use(id));
-        let id = absent.map(|(id, _)| id.clone())?;
-        self.devices.remove(&id).map(drop)
-    }
 }
-
-#[cfg(test)]
-#[path = "switchboard_tests.rs"]
-mod tests;

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     config::HubConfig,
     hub::{port::PortEnd, private_file},
-    signaling::message::{Candidate, Connect, Description, SdpType},
+    signaling::message::{Bye, Candidate, Connect, Description, SdpType},
 };
 
 struct House {

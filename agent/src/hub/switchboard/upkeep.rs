@@ -1,0 +1,75 @@
+//! What the switchboard does without being spoken to: ends what is over, renews credentials, makes room, goodbye.
+
+use std::time::Instant;
+
+use super::{GRACE, Owner, Stage, Switchboard};
+use crate::{
+    hub::{device_id::DeviceId, peer::Now},
+    signaling::message::{Body, Bye, Envelope, SessionId},
+};
+
+impl Switchboard {
+    /// Ends what nobody came back for, and renews credentials that grow old before their viewer's click. To be called
+    /// about once a second.
+    pub(in crate::hub) fn tick(&mut self, now: Now) {
+        let past = |since: Instant| now.monotonic.saturating_duration_since(since);
+        let mut lost = Vec::new();
+        let mut old = Vec::new();
+        for (id, session) in &mut self.sessions {
+            match (&mut session.stage, session.owner) {
+                (_, Owner::Lost { since }) if past(since) >= GRACE => lost.push(id.clone()),
+                (Stage::Offered { since }, Owner::Here(key))
+                    if self.ice.renew_after().is_some_and(|after| past(*since) >= after) =>
+                {
+                    *since = now.monotonic;
+                    old.push((id.clone(), key));
+                }
+                _ => {}
+            }
+        }
+        for id in lost {
+            self.end_for_device(&id);
+        }
+        for (id, key) in old {
+            let connect = self.ice.connect(&id, now.wall);
+            self.tell_viewer(key, Envelope::new(id, Body::Connect(connect)));
+        }
+    }
+
+    /// Says goodbye to the viewers whose camera ends with this process, and lets go of all sockets. Pictures of other
+    /// cameras go on without the hub.
+    pub(in crate::hub) fn end(&mut self, reason: &str) {
+        self.ending = true;
+        for (id, session) in &self.sessions {
+            if let (Stage::Live, Owner::Here(key)) = (&session.stage, session.owner)
+                && self.devices.get(&session.device).is_some_and(|d| d.local)
+            {
+                let bye = Body::Bye(Bye { reason: reason.into() });
+                self.tell_viewer(key, Envelope::new(id.clone(), bye));
+            }
+        }
+        self.viewers.clear();
+        self.devices.clear();
+        self.sessions.clear();
+        self.count();
+    }
+
+    /// The viewer left for good: frees the session and tells the device.
+    pub(super) fn end_for_device(&mut self, id: &SessionId) {
+        if let Some(session) = self.sessions.remove(id)
+            && matches!(session.stage, Stage::Live)
+        {
+            tracing::info!(session = %id, "the viewer left");
+            let bye = Body::Bye(Bye { reason: "viewer left".into() });
+            self.tell_device(&session.device, Envelope::new(id.clone(), bye));
+        }
+    }
+
+    /// Makes room in the table: a device that is away and that no session waits for.
+    pub(super) fn forget_an_absent_device(&mut self) -> Option<()> {
+        let in_use = |id: &DeviceId| self.sessions.values().any(|s| s.device == *id);
+        let absent = self.devices.iter().find(|(id, d)| d.connection.is_none() && !in_use(id));
+        let id = absent.map(|(id, _)| id.clone())?;
+        self.devices.remove(&id).map(drop)
+    }
+}
