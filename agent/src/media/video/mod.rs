@@ -19,6 +19,8 @@ mod shared;
 pub mod source;
 pub mod sps;
 mod still;
+#[cfg(test)]
+mod testing;
 mod types;
 mod worker;
 
