@@ -1,18 +1,15 @@
 //! `run`: serves the camera to viewers.
 
-use std::{path::PathBuf, time::Instant};
-
 use anyhow::Context;
 use p2pcam_agent::{
-    config::{Config, SignalingConfig},
+    config::{Config, LinkKind, SignalingConfig},
     hub::{self, DeviceId, Hub},
     media::{
         audio::{AudioPipeline, TalkBack},
         video::VideoPipeline,
     },
     session::{Media, Sessions},
-    signaling::link::{self, Link},
-    telemetry::{self, health::Health, metrics::Metrics},
+    signaling::link::{self, Link, websocket::WebSocketOptions},
     transport::Transport,
 };
 use tokio::task::JoinHandle;
@@ -36,7 +33,7 @@ pub async fn run(config: Config, show_link: bool) -> anyhow::Result<()> {
         media.talkback.sink_words()
     );
     info!("{what}");
-    let transport = Transport::bind(&config.ice, &server.metrics)?;
+    let transport = Transport::bind(&config.ice, &server.metrics).await?;
     let sessions = Sessions::new(&config.session, &config.ice, transport, media, &server.metrics)?;
     let (link, carrier) = open_link(&config, &server, show_link, &what).await?;
     server.ready(&what);
@@ -60,8 +57,10 @@ async fn open_link(
     what: &str,
 ) -> anyhow::Result<(Link, CarrierTask)> {
     let id = config.device.resolved_id();
-    match config.signaling.link.as_str() {
-        "embedded" => {
+    let kind = config.signaling.kind().map_err(anyhow::Error::msg)?;
+    let metrics = || server.metrics.register(link::LinkMetrics::register);
+    match kind {
+        LinkKind::Embedded => {
             let (secrets, created) = hub::secrets::load_or_create(&config.device.resolved_state_dir())?;
             let hub = Hub::new(&config.hub, secrets, &server.metrics)?;
             let device = DeviceId::new(id.clone()).with_context(|| format!("device id {id:?} is not one"))?;
@@ -71,23 +70,24 @@ async fn open_link(
             let serving = tokio::spawn(bound.serve(server.stop.clone()));
             Ok((link, Some(serving)))
         }
-        "stdio" => Ok((link::stdio::start(&server.metrics), None)),
-        other => match other.strip_prefix("unix:") {
-            Some(path) => Ok((link::unix::listen(&PathBuf::from(path), &server.metrics)?, None)),
-            None => Ok((remote_hub(&config.signaling, id, &server.metrics)?, None)),
-        },
+        LinkKind::Stdio => Ok((link::stdio::start(metrics())?, None)),
+        LinkKind::Unix(path) => Ok((link::unix::listen(&path, metrics()).await?, None)),
+        LinkKind::WebSocket(url) => {
+            let options = WebSocketOptions { url, device_id: id, ..remote_hub(&config.signaling)? };
+            Ok((link::websocket::connect(&options, metrics())?, None))
+        }
     }
 }
 
-fn remote_hub(config: &SignalingConfig, id: String, metrics: &Metrics) -> anyhow::Result<Link> {
+/// The device's credentials for a remote hub.
+fn remote_hub(config: &SignalingConfig) -> anyhow::Result<WebSocketOptions> {
     let file = config.token_file.as_deref().context(
-        "signaling.token_file is not set: a remote hub wants the device token from its state folder (device-token)",
+        "signaling.token_file is not set: a remote hub wants its device token, the file device-token in its state folder",
     )?;
-    let options = link::websocket::WebSocketOptions {
-        url: config.link.clone(),
-        device_id: id,
+    Ok(WebSocketOptions {
+        url: String::new(),
+        device_id: String::new(),
         token: link::token::read(file)?,
         ca_file: config.ca_file.clone(),
-    };
-    link::websocket::connect(options, metrics)
+    })
 }
