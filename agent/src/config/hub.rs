@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HubConfig {
-    /// Plain HTTP address, `IP:PORT` or `HOST:PORT`, port 0 for any free one; empty: off. Only this machine by default: tokens must not cross a network in the clear.
+    /// Plain HTTP address, `IP:PORT` or `HOST:PORT`, port 0 for any free one; empty: off. Only this machine
+    /// by default: tokens must not cross a network in the clear.
     pub http: String,
     /// HTTPS address in the same form; empty: off.
     pub https: String,
@@ -20,7 +21,8 @@ pub struct HubConfig {
     pub stun: Vec<String>,
     /// TURN URLs given to viewers and devices: `turn:HOST:PORT?transport=udp`, `turns:...`.
     pub turn: Vec<String>,
-    /// File of mode 0600 with coturn's `static-auth-secret`; needed when `turn` is set. Credentials made from it live `turn_ttl_s`.
+    /// File of mode 0600 with coturn's `static-auth-secret`; needed when `turn` is set. Credentials made from
+    /// it live `turn_ttl_s`.
     pub turn_secret_file: Option<PathBuf>,
     /// Life of TURN credentials in seconds, 60 or more.
     pub turn_ttl_s: u64,

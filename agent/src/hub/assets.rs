@@ -62,7 +62,8 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 fn serve(asset: &'static Asset, headers: &HeaderMap) -> Response {
-    // Kept, but asked for each time, which costs one small answer: a firmware update must not meet an old page.
+    // Kept, but asked for each time, which costs one small answer: a firmware update must not meet an old
+    // page.
     let cache = [(header::CACHE_CONTROL, "no-cache"), (header::ETAG, ETAG.as_str())];
     let known = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
     if known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == *ETAG)) {
@@ -97,8 +98,8 @@ pub(super) async fn security_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// The policy for a page that was asked for at `host`. Safari before 15.4 does not take `'self'` for WebSockets, so the
-/// host is named for them; one with characters that no host has is left out.
+/// The policy for a page that was asked for at `host`. Safari before 15.4 does not take `'self'` for
+/// WebSockets, so the host is named for them; one with characters that no host has is left out.
 fn content_security_policy(host: Option<&HeaderValue>) -> HeaderValue {
     let host = host
         .and_then(|host| host.to_str().ok())

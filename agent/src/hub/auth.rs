@@ -30,9 +30,9 @@ pub(super) enum Verdict {
 
 /// Counts failures by source address.
 ///
-/// A right token always enters, also from an address with failures: tokens have 128 bits and more, so the limit does
-/// not have to stop guessing, only floods of log lines; and one neighbour behind the same NAT or proxy must not lock
-/// out another.
+/// A right token always enters, also from an address with failures: tokens have 128 bits and more, so the
+/// limit does not have to stop guessing, only floods of log lines; and one neighbour behind the same NAT or
+/// proxy must not lock out another.
 #[derive(Debug)]
 pub(super) struct Gate {
     failures: HashMap<IpAddr, Failures>,
@@ -100,7 +100,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Whether a browser's request comes from the hub's own page. Other clients send no Origin, and need the token anyway.
+/// Whether a browser's request comes from the hub's own page. Other clients send no Origin, and need the
+/// token anyway.
 pub(super) fn same_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let (Ok(origin), Some(Ok(host))) = (origin.to_str(), headers.get(header::HOST).map(|h| h.to_str()))

@@ -22,7 +22,8 @@ use super::{
 };
 use crate::signaling::message::{SessionId, code};
 
-/// The WebSocket subprotocol of viewers. Browsers cannot set headers on a WebSocket, so the token comes beside it.
+/// The WebSocket subprotocol of viewers. Browsers cannot set headers on a WebSocket, so the token comes
+/// beside it.
 const SUBPROTOCOL: &str = "p2pcam.v1";
 const TOKEN_PREFIX: &str = "bearer.";
 const RESUME_PREFIX: &str = "resume.";
@@ -73,10 +74,11 @@ pub(super) async fn device(
     )
 }
 
-/// `GET /v1/viewer?device=DEVICE`, `Sec-WebSocket-Protocol: p2pcam.v1, bearer.<viewer token>[, resume.<session>]`.
+/// `GET /v1/viewer?device=DEVICE`, `Sec-WebSocket-Protocol: p2pcam.v1, bearer.<viewer token>[,
+/// resume.<session>]`.
 ///
-/// Without an upgrade it only judges the token, so that a page can tell a wrong token from a network fault, which the
-/// browser's WebSocket does not say: 401 or 429 for a wrong one.
+/// Without an upgrade it only judges the token, so that a page can tell a wrong token from a network fault,
+/// which the browser's WebSocket does not say: 401 or 429 for a wrong one.
 pub(super) async fn viewer(
     State(hub): State<Hub>,
     ConnectInfo(source): ConnectInfo<SocketAddr>,

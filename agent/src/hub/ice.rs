@@ -1,7 +1,7 @@
 //! The STUN and TURN settings that viewers and devices get, with time-limited TURN credentials.
 //!
-//! Credentials follow coturn's `use-auth-secret` (draft-uberti-behave-turn-rest-00 section 2.2): the user name is
-//! `<unix time of expiry>:<id>`, the password base64(HMAC-SHA1(shared secret, user name)).
+//! Credentials follow coturn's `use-auth-secret` (draft-uberti-behave-turn-rest-00 section 2.2): the user
+//! name is `<unix time of expiry>:<id>`, the password base64(HMAC-SHA1(shared secret, user name)).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -69,8 +69,8 @@ impl IceSettings {
         })
     }
 
-    /// The settings for one side of `session`; credentials count from `now`, the wall clock of this machine, which
-    /// must be right to some minutes for coturn to take them.
+    /// The settings for one side of `session`; credentials count from `now`, the wall clock of this machine,
+    /// which must be right to some minutes for coturn to take them.
     pub fn connect(&self, session: &SessionId, now: SystemTime) -> Connect {
         let mut ice_servers = Vec::new();
         if !self.stun_urls.is_empty() {

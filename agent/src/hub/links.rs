@@ -126,8 +126,8 @@ pub(super) fn own_names() -> Names {
     Names { hosts, addresses }
 }
 
-/// A QR code in half-block characters for a terminal of light text on a dark ground, as scanners need it with a quiet
-/// zone around. Empty if `text` is too long for one (about 2900 bytes).
+/// A QR code in half-block characters for a terminal of light text on a dark ground, as scanners need it with
+/// a quiet zone around. Empty if `text` is too long for one (about 2900 bytes).
 pub fn qr(text: &str) -> String {
     // The lowest correction level: a screen has no dirt, and a smaller code fits an 80x24 console.
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else { return String::new() };

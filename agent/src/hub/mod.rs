@@ -1,9 +1,10 @@
 //! The meeting point of devices and viewers: HTTP, WebSocket, tokens, the viewer page. Knows no media.
 //!
 //! A [`Hub`] runs inside the agent (its camera attached by [`Hub::attach_local`]) or alone on a server, where
-//! cameras connect by WebSocket. It passes signalling messages between a viewer and a device and hands both the
-//! STUN and TURN settings. It does NOT carry video or sound, keep recordings or know users: whoever has the viewer
-//! token may watch. How it is run and how it routes: docs/hub.md; what it protects and how: docs/security.md.
+//! cameras connect by WebSocket. It passes signalling messages between a viewer and a device and hands both
+//! the STUN and TURN settings. It does NOT carry video or sound, keep recordings or know users: whoever has
+//! the viewer token may watch. How it is run and how it routes: docs/hub.md; what it protects and how:
+//! docs/security.md.
 
 mod assets;
 mod auth;

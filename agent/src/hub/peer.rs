@@ -1,4 +1,4 @@
-//! What the switchboard says about the peers connected to it: their keys, limits and refusals, and both clocks.
+//! What the switchboard says about its peers: their keys, limits and refusals; and both clocks.
 
 use std::{
     fmt,

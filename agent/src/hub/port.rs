@@ -42,8 +42,8 @@ impl Port {
         Self::Local(events)
     }
 
-    /// Queues a message. A peer that lets [`QUEUE`] messages pile up does not read: its socket is closed, and a
-    /// message for a device in this process is lost. False in both cases.
+    /// Queues a message. A peer that lets [`QUEUE`] messages pile up does not read: its socket is closed, and
+    /// a message for a device in this process is lost. False in both cases.
     pub fn send(&self, envelope: Envelope) -> bool {
         match self {
             Self::Socket { queue, kill } => {

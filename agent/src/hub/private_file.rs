@@ -50,8 +50,8 @@ fn read_with(path: &Path, forbidden: u32) -> anyhow::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Writes a file of mode 0600 that is not there yet; the name appears only with the whole content. False: it is
-/// there already, made by another process meanwhile, and was left alone.
+/// Writes a file of mode 0600 that is not there yet; the name appears only with the whole content. False: it
+/// is there already, made by another process meanwhile, and was left alone.
 pub(super) fn create(path: &Path, content: &str) -> anyhow::Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));

@@ -88,7 +88,8 @@ impl Secrets {
 /// Reads both tokens from `state_dir`, making what is missing. True: at least one was made just now.
 ///
 /// # Errors
-/// A file that others can read or that holds no token; a directory that others can write to; no random source.
+/// A file that others can read or that holds no token; a directory that others can write to; no random
+/// source.
 pub fn load_or_create(state_dir: &Path) -> anyhow::Result<(Secrets, bool)> {
     private_file::ensure_dir(state_dir)?;
     let (viewer, viewer_new) = load_or_create_token(&state_dir.join(VIEWER_FILE))?;

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::signaling::message::Envelope;
 
-/// Hard limit of the WebSocket layer: closes the socket. Messages above 256 KiB and below this get an error instead.
+/// Hard limit of the WebSocket layer: closes the socket. Messages above 256 KiB and below this get an error
+/// instead.
 pub(super) const MAX_FRAME: usize = 1024 * 1024;
 /// A peer whose TCP takes nothing for this long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,8 +94,8 @@ fn answer(refusal: Refusal) -> Envelope {
     Envelope::error(refusal.session, refusal.code, refusal.message)
 }
 
-/// Closes from this side and waits a moment for the answer: closing TCP with unread input would tear down what was
-/// just sent.
+/// Closes from this side and waits a moment for the answer: closing TCP with unread input would tear down
+/// what was just sent.
 async fn close(socket: &mut WebSocket) -> End {
     let frame = CloseFrame { code: close_code::AWAY, reason: "the hub lets go".into() };
     let _ = timeout(CLOSE_TIMEOUT, async {

@@ -53,8 +53,9 @@ pub(super) fn load_or_create(config: &HubConfig, dir: &Path, names: &Names) -> a
 fn own(dir: &Path, names: &Names) -> anyhow::Result<Identity> {
     private_file::ensure_dir(dir)?;
     let (certificate, key) = (dir.join(CERTIFICATE_FILE), dir.join(KEY_FILE));
-    // The key is written first: with a key and no certificate (power cut between the two) the certificate is made
-    // for that key. A certificate without its key is of no use, but somebody may have moved the key: ask.
+    // The key is written first: with a key and no certificate (power cut between the two) the certificate is
+    // made for that key. A certificate without its key is of no use, but somebody may have moved the key:
+    // ask.
     let key_pem = match private_file::read(&key)? {
         Some(pem) => pem,
         None if certificate.exists() => bail!(

@@ -1,4 +1,4 @@
-//! Who talks with whom: viewers, devices and the sessions between them. No sockets, no clock: time comes as an argument.
+//! Who talks with whom: viewers, devices, their sessions. No sockets, no clock: time comes as an argument.
 
 #[cfg(test)]
 mod tests;
@@ -18,9 +18,9 @@ use super::{
 };
 use crate::signaling::message::{Body, Envelope, SessionId, code};
 
-/// How long a session waits for a viewer whose socket broke without a goodbye. Its picture needs no hub, and the page
-/// tries to come back every few seconds. As long as a device waits for a lost path by default; one that notices
-/// sooner says bye itself.
+/// How long a session waits for a viewer whose socket broke without a goodbye. Its picture needs no hub, and
+/// the page tries to come back every few seconds. As long as a device waits for a lost path by default; one
+/// that notices sooner says bye itself.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// Messages kept for a device that is away while its sessions go on; later ones are dropped.
 const HELD: usize = 64;

@@ -1,4 +1,4 @@
-//! What the switchboard does without being spoken to: ends what is over, renews credentials, makes room, goodbye.
+//! What the switchboard does unasked: ends what is over, renews credentials, makes room, says goodbye.
 
 use std::time::Instant;
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Switchboard {
-    /// Ends what nobody came back for, and renews credentials that grow old before their viewer's click. To be called
-    /// about once a second.
+    /// Ends what nobody came back for, and renews credentials that grow old before their viewer's click. To
+    /// be called about once a second.
     pub(in crate::hub) fn tick(&mut self, now: Now) {
         let past = |since: Instant| now.monotonic.saturating_duration_since(since);
         let mut lost = Vec::new();
@@ -36,8 +36,8 @@ impl Switchboard {
         }
     }
 
-    /// Says goodbye to the viewers whose camera ends with this process, and lets go of all sockets. Pictures of other
-    /// cameras go on without the hub.
+    /// Says goodbye to the viewers whose camera ends with this process, and lets go of all sockets. Pictures
+    /// of other cameras go on without the hub.
     pub(in crate::hub) fn end(&mut self, reason: &str) {
         self.ending = true;
         for (id, session) in &self.sessions {
