@@ -103,7 +103,7 @@ async fn clicks() {
         browser
             .wait(
                 "the page is ready",
-                "window.p2pcam && window.p2pcam.state === 'stopped'",
+                "window.p2pcam && window.p2pcam.state === 'ready'",
                 Duration::from_secs(10),
             )
             .await;

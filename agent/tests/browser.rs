@@ -220,7 +220,7 @@ async fn sigterm_says_goodbye_and_ends_within_two_seconds() {
     browser.wait_picture().await;
     let took = agent.terminate();
     assert!(took < Duration::from_secs(2), "took {took:?}");
-    browser.wait("the page says that it is over", "window.p2pcam.state !== 'playing'", PATIENCE).await;
+    browser.wait("the page says that it is over", "window.p2pcam.state !== 'live'", PATIENCE).await;
 }
 
 fn write_private(path: &std::path::Path, text: &str) {

@@ -6,7 +6,9 @@ use p2pcam_agent::hub::{LinkKind, ViewerLink, qr};
 ///
 /// Goes to standard output, which carries nothing else with an embedded hub; logs go to standard error.
 pub fn viewer_links(links: &[ViewerLink], fingerprint: Option<&str>, secret: bool, what: &str) {
-    println!("{what}\n");
+    if !what.is_empty() {
+        println!("{what}\n");
+    }
     let Some(best) = links.first() else { return };
     if secret {
         println!("{}", qr(&best.url));

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+use p2pcam_agent::media::{
+    audio,
+    video::{self, CameraInfo, CameraMode, EncoderInfo, EncoderKind, VideoCodec},
+};
 use serde::Serialize;
 
 use super::cli::DevicesArgs;
@@ -64,7 +68,52 @@ pub fn devices(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
 
 /// Asks the media parts.
 fn collect() -> Devices {
-    Devices::default()
+    let cameras = video::list_cameras().into_iter().filter(|camera| camera.capture);
+    let encoders = video::encoders().into_iter();
+    let cards = audio::list_sound_cards().into_iter();
+    Devices {
+        cameras: cameras.map(camera_row).collect(),
+        encoders: encoders.map(encoder_row).collect(),
+        sound_cards: cards
+            .map(|card| SoundCardRow {
+                device: card.id,
+                name: card.name,
+                captures: card.captures,
+                plays: card.plays,
+            })
+            .collect(),
+    }
+}
+
+fn camera_row(camera: CameraInfo) -> CameraRow {
+    let unusable = camera.other_formats.iter().map(|format| format!("{format}: not taken"));
+    CameraRow {
+        device: camera.path.display().to_string(),
+        name: format!("{} ({})", camera.card, camera.driver),
+        formats: camera.modes.iter().map(mode_words).chain(unusable).collect(),
+    }
+}
+
+fn mode_words(mode: &CameraMode) -> String {
+    let size = format!("{:?} {}x{}", mode.format, mode.width, mode.height).to_uppercase().replace('X', "x");
+    match mode.fps.iter().copied().reduce(f64::max) {
+        Some(fps) => format!("{size} up to {fps:.0} fps"),
+        None => size,
+    }
+}
+
+fn encoder_row(encoder: EncoderInfo) -> EncoderRow {
+    EncoderRow {
+        name: encoder.name.to_owned(),
+        codec: match encoder.codec {
+            VideoCodec::H264 => "H.264".into(),
+            VideoCodec::Vp8 => "VP8".into(),
+        },
+        hardware: match encoder.kind {
+            EncoderKind::Software => false,
+        },
+        detail: String::new(),
+    }
 }
 
 fn table(devices: &Devices) -> String {

@@ -2,43 +2,35 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
-use p2pcam_agent::config::Config;
-use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use anyhow::{Context, bail};
+use p2pcam_agent::{
+    config::{Config, LinkKind},
+    hub::{self, DeviceId},
+};
+
+use super::announce;
 
 /// Prints every address that leads to the page, the best one first, and the QR code of that one.
 pub fn link(config: &Config) -> anyhow::Result<ExitCode> {
-    if config.signaling.link != "embedded" {
+    if config.signaling.kind().map_err(anyhow::Error::msg)? != LinkKind::Embedded {
         bail!(
             "viewers of this device come through {}: the hub there prints their address \
              (`p2pcam-agent link` on that machine)",
             config.signaling.link
         );
     }
-    let urls = collect(config)?;
-    let Some(best) = urls.first() else {
-        bail!("neither hub.http nor hub.https is set, so there is no page: set one of them in agent.toml")
-    };
-    print!("{}", qr(best));
-    for url in &urls {
-        println!("{url}");
+    let state = config.device.resolved_state_dir();
+    let viewer = state.join(hub::secrets::VIEWER_FILE);
+    if !viewer.exists() {
+        bail!("{} does not exist yet: `p2pcam-agent run` makes the secrets when it starts first", viewer.display());
     }
+    let (secrets, _) = hub::secrets::load_or_create(&state)?;
+    let id = config.device.resolved_id();
+    let device = DeviceId::new(id.clone()).with_context(|| format!("device id {id:?} is not one"))?;
+    let links = hub::configured_links(&config.hub, Some(&device), &secrets)?;
+    if links.is_empty() {
+        bail!("neither hub.http nor hub.https is set, so there is no page: set one of them in agent.toml")
+    }
+    announce::viewer_links(&links, None, true, "");
     Ok(ExitCode::SUCCESS)
-}
-
-/// The viewer's addresses, the best one first.
-fn collect(_config: &Config) -> anyhow::Result<Vec<String>> {
-    bail!("`link` is not wired yet")
-}
-
-/// Light on dark, as terminals are; empty if the text is too long for a code.
-fn qr(text: &str) -> String {
-    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else { return String::new() };
-    let image = code
-        .render::<Dense1x2>()
-        .dark_color(Dense1x2::Light)
-        .light_color(Dense1x2::Dark)
-        .quiet_zone(true)
-        .build();
-    image + "\n"
 }

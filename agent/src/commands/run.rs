@@ -13,7 +13,6 @@ use p2pcam_agent::{
     transport::Transport,
 };
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{announce, server::Server};

@@ -20,7 +20,10 @@ use super::{
     secrets::Token,
     socket::{self, End, MAX_FRAME},
 };
-use crate::signaling::message::{SessionId, code};
+use crate::signaling::{
+    link::flood::Rates,
+    message::{SessionId, code},
+};
 
 /// The WebSocket subprotocol of viewers. Browsers cannot set headers on a WebSocket, so the token comes
 /// beside it.
@@ -67,7 +70,7 @@ pub(super) async fn device(
         move |socket| {
             tasks.track_future(async move {
                 let on_message = |envelope| hub.switchboard().device_message(&id, key, envelope, Now::read());
-                socket::run(socket, end, &hub.0.metrics, on_message).await;
+                socket::run(socket, end, Rates::LINK, &hub.0.metrics, on_message).await;
                 hub.switchboard().device_close(&id, key);
             })
         },
@@ -130,7 +133,7 @@ async fn serve_viewer(
         }
     };
     let on_message = |envelope| hub.switchboard().viewer_message(key, envelope, Now::read());
-    let ended = socket::run(socket, end, &hub.0.metrics, on_message).await;
+    let ended = socket::run(socket, end, Rates::VIEWER, &hub.0.metrics, on_message).await;
     hub.switchboard().viewer_close(key, ended == End::Goodbye, Now::read());
 }
 

@@ -1,10 +1,17 @@
 //! The addresses that a person opens or scans, with the viewer token in the fragment.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
+use anyhow::Context;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 
-use super::{device_id::DeviceId, secrets::Token, server::Addresses, tls::Names};
+use super::{
+    device_id::DeviceId,
+    secrets::{Secrets, Token},
+    server::Addresses,
+    tls::Names,
+};
+use crate::config::HubConfig;
 
 /// An address of the viewer page. Not shown by `Debug`: it holds the viewer token.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,6 +69,27 @@ pub(super) fn viewer_links(
     }
     links.sort_by_key(|link| link.kind);
     links
+}
+
+/// The links of a hub that runs, or will run, with this configuration: for a person who lost the address.
+///
+/// # Errors
+/// `http` or `https` that is not an address.
+pub fn configured_links(
+    config: &HubConfig,
+    device: Option<&DeviceId>,
+    secrets: &Secrets,
+) -> anyhow::Result<Vec<ViewerLink>> {
+    let address = |key: &str, text: &str| match text {
+        "" => Ok(None),
+        _ => text
+            .to_socket_addrs()
+            .with_context(|| format!("{key} = {text:?}: not ADDRESS:PORT"))
+            .map(|mut found| found.next()),
+    };
+    let addresses =
+        Addresses { http: address("hub.http", &config.http)?, https: address("hub.https", &config.https)? };
+    Ok(viewer_links(&addresses, &own_addresses(), device, &secrets.viewer))
 }
 
 /// The addresses of this machine under which others reach a listener.

@@ -8,11 +8,9 @@
 
 mod assets;
 mod auth;
-mod codec;
 mod connection;
 mod device_id;
 mod endpoints;
-mod flood;
 mod ice;
 mod idle;
 mod links;
@@ -48,7 +46,7 @@ use crate::{
 
 pub use self::{
     device_id::DeviceId,
-    links::{LinkKind, ViewerLink, qr},
+    links::{LinkKind, ViewerLink, configured_links, qr},
     peer::Now,
     secrets::Secrets,
     server::Bound,

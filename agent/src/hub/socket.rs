@@ -6,13 +6,14 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
 use super::{
-    codec::{self, Refusal},
-    flood::Limiter,
     idle::{Idle, PING_EVERY, Verdict},
     metrics::HubMetrics,
     port::PortEnd,
 };
-use crate::signaling::message::Envelope;
+use crate::signaling::{
+    link::flood::{Limiter, Rates},
+    message::{Envelope, read},
+};
 
 /// Hard limit of the WebSocket layer: closes the socket. Messages above 256 KiB and below this get an error
 /// instead.
@@ -31,31 +32,33 @@ pub(super) enum End {
     Broke,
 }
 
-/// Runs until either side ends the connection; hands each message that can be read to `on_message`.
+/// Runs until either side ends the connection; takes no more than `rates`; hands each message that can be read to `on_message`.
 pub(super) async fn run(
     mut socket: WebSocket,
     mut end: PortEnd,
+    rates: Rates,
     metrics: &HubMetrics,
     on_message: impl FnMut(Envelope),
 ) -> End {
     let kill = end.kill.clone();
-    kill.run_until_cancelled(talk(&mut socket, &mut end, metrics, on_message)).await.unwrap_or(End::Broke)
+    kill.run_until_cancelled(talk(&mut socket, &mut end, rates, metrics, on_message)).await.unwrap_or(End::Broke)
 }
 
 async fn talk(
     socket: &mut WebSocket,
     end: &mut PortEnd,
+    rates: Rates,
     metrics: &HubMetrics,
     mut on_message: impl FnMut(Envelope),
 ) -> End {
-    let mut limiter = Limiter::new(Instant::now());
+    let mut limiter = Limiter::with_rates(rates, Instant::now());
     let mut idle = Idle::new(Instant::now());
     let mut pings = interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let outgoing = tokio::select! {
             queued = end.queue.recv() => match queued {
-                Some(envelope) => Message::text(codec::to_json(&envelope)),
+                Some(envelope) => Message::text(envelope.to_json()),
                 None => return close(socket).await,
             },
             received = socket.recv() => {
@@ -68,14 +71,14 @@ async fn talk(
                     Some(Ok(Message::Close(_))) => return End::Goodbye,
                     Some(Err(_)) | None => return End::Broke,
                 };
-                match limiter.admit(now, bytes.len()).and_then(|()| codec::read(&bytes)) {
+                match limiter.admit(now, bytes.len()).and_then(|()| read(&bytes)) {
                     Ok(envelope) => {
                         on_message(envelope);
                         continue;
                     }
                     Err(refusal) => {
                         metrics.messages_refused.inc();
-                        Message::text(codec::to_json(&answer(refusal)))
+                        Message::text(refusal.into_envelope().to_json())
                     }
                 }
             }
@@ -88,10 +91,6 @@ async fn talk(
             return End::Broke;
         }
     }
-}
-
-fn answer(refusal: Refusal) -> Envelope {
-    Envelope::error(refusal.session, refusal.code, refusal.message)
 }
 
 /// Closes from this side and waits a moment for the answer: closing TCP with unread input would tear down
@@ -109,7 +108,7 @@ async fn close(socket: &mut WebSocket) -> End {
 
 /// Tells a peer that it is not taken, and closes.
 pub(super) async fn turn_away(mut socket: WebSocket, code: &str, message: String) {
-    let text = codec::to_json(&Envelope::error(None, code, message));
+    let text = Envelope::error(None, code, message).to_json();
     let frame = CloseFrame { code: close_code::AGAIN, reason: "try again later".into() };
     let _ = timeout(CLOSE_TIMEOUT, async {
         if socket.send(Message::text(text)).await.is_ok()

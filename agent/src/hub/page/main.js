@@ -381,6 +381,9 @@ window.p2pcam = Object.freeze({
   get sessionId() {
     return running?.id ?? null;
   },
+  get peerConnection() {
+    return running?.pc ?? null;
+  },
   get firstPictureMs() {
     return running?.firstPictureMs ?? null;
   },
