@@ -1,5 +1,7 @@
 //! `[ice]`: STUN, TURN and the UDP port.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// `[ice]`
@@ -14,11 +16,13 @@ pub struct IceConfig {
     pub loopback: bool,
     /// `all`, or `relay`: only TURN, which hides the device's addresses from viewers.
     pub policy: IcePolicy,
+    /// PEM file with a certificate to trust for `turns:` servers, besides the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for IceConfig {
     fn default() -> Self {
-        Self { port: 0, servers: Vec::new(), loopback: false, policy: IcePolicy::All }
+        Self { port: 0, servers: Vec::new(), loopback: false, policy: IcePolicy::All, ca_file: None }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `[video]`: camera and encoder.
 
+use std::{fmt, path::PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 /// `[video]`
@@ -29,6 +31,113 @@ impl Default for VideoConfig {
             fps: 30,
             bitrate_kbps: 2000,
             keyframe_interval_s: 10,
+        }
+    }
+}
+
+/// A source as it is written in `agent.toml` and on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VideoSourceSpec {
+    /// `auto`: the first camera that opens, else the test pattern.
+    Auto,
+    /// `pattern`: the test pattern.
+    Pattern,
+    /// `file:PATH`: a file, played again and again.
+    File(PathBuf),
+    /// `v4l2:DEVICE`: a camera.
+    V4l2(PathBuf),
+}
+
+/// A source that cannot be understood, with advice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{spec}\" is no video source: {advice}")]
+pub struct BadVideoSource {
+    /// What was written.
+    pub spec: String,
+    advice: String,
+}
+
+impl VideoSourceSpec {
+    /// Reads a specification. Blanks around it are ignored.
+    pub fn parse(spec: &str) -> Result<Self, BadVideoSource> {
+        const FORMS: &str = "write auto, pattern, file:PATH or v4l2:/dev/videoN";
+        let bad = |advice: String| Err(BadVideoSource { spec: spec.into(), advice });
+        let (kind, rest) = match spec.trim().split_once(':') {
+            Some((kind, rest)) => (kind, Some(rest.trim())),
+            None => (spec.trim(), None),
+        };
+        match (kind, rest) {
+            ("auto", None) => Ok(Self::Auto),
+            ("pattern", None) => Ok(Self::Pattern),
+            ("file", Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            ("v4l2", Some(path)) if path.starts_with('/') => Ok(Self::V4l2(path.into())),
+            ("v4l2", Some(name)) if name.starts_with("video") => {
+                bad(format!("a camera is named with its whole path, v4l2:/dev/{name}"))
+            }
+            ("v4l2", Some(number)) if number.parse::<u32>().is_ok() => {
+                bad(format!("a camera is named with its whole path, v4l2:/dev/video{number}"))
+            }
+            ("file" | "v4l2", _) => bad(format!("the path is missing; {FORMS}")),
+            ("auto" | "pattern", Some(_)) => bad(format!("nothing comes after {kind}; {FORMS}")),
+            (path, None) if path.starts_with("/dev/video") => bad(format!("write v4l2:{path}")),
+            (path, None) if path.contains(['/', '.']) => bad(format!("write file:{path}")),
+            _ => bad(FORMS.into()),
+        }
+    }
+}
+
+impl fmt::Display for VideoSourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Pattern => f.write_str("pattern"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::V4l2(path) => write!(f, "v4l2:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_four_forms_are_read_and_written_back() {
+        for spec in ["auto", "pattern", "file:/srv/a clip: one.mp4", "v4l2:/dev/video0"] {
+            assert_eq!(VideoSourceSpec::parse(spec).map(|parsed| parsed.to_string()), Ok(spec.into()));
+        }
+        assert_eq!(VideoSourceSpec::parse(" file:clip.mp4 "), Ok(VideoSourceSpec::File("clip.mp4".into())));
+    }
+
+    #[test]
+    fn a_wrong_source_is_named_with_what_to_write_instead() {
+        for (spec, advice) in [
+            ("/dev/video2", "write v4l2:/dev/video2"),
+            ("v4l2:video2", "v4l2:/dev/video2"),
+            ("v4l2:2", "v4l2:/dev/video2"),
+            ("clip.mp4", "write file:clip.mp4"),
+            ("file:", "path is missing"),
+            ("v4l2", "path is missing"),
+            ("pattern:3", "nothing comes after pattern"),
+            ("webcam", "write auto, pattern"),
+            ("", "write auto, pattern"),
+        ] {
+            let error = VideoSourceSpec::parse(spec).map_err(|error| error.to_string());
+            assert!(
+                error.as_ref().is_err_and(|words| words.contains(advice) && words.contains(spec)),
+                "{error:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(spec in ".{0,40}") {
+            if let Ok(parsed) = VideoSourceSpec::parse(&spec) {
+                prop_assert_eq!(VideoSourceSpec::parse(&parsed.to_string()), Ok(parsed));
+            }
         }
     }
 }
