@@ -56,7 +56,10 @@ fn explain(error: &io::Error) -> Trouble {
                 "its certificate is not valid at this machine's time",
                 "check this machine's clock; if it is right, the server's certificate must be renewed",
             ),
-            CertificateError::UnknownIssuer => Trouble::new(
+            // The latter two: a trusted authority has the issuer's name, but another key.
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Trouble::new(
                 "its certificate is signed by nobody that this machine trusts",
                 "install ca-certificates; for a server with a certificate of its own name that in ca_file: \
                  of [signaling] for a hub, of [ice] for TURN",
