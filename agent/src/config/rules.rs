@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, Place, Problem, device::is_device_id, problem::nearest};
+use super::{Config, Place, Problem, VideoSourceSpec, device::is_device_id, problem::nearest};
 
 /// Allowed numbers of a key: `min..=max`, even ones only where `even`.
 pub(super) struct Range {
@@ -41,7 +41,8 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
         "device.id" if !value.is_empty() && !is_device_id(value) => {
             Err("give 1 to 64 characters of A-Z a-z 0-9 - _ . ~".into())
         }
-        "video.source" => choice(value, &["auto", "pattern"], &["file:PATH", "v4l2:/dev/videoN"]),
+        "video.source" => choice(value, &["auto", "pattern"], &["file:PATH", "v4l2:/dev/videoN"])
+            .and_then(|()| VideoSourceSpec::parse(value).map(drop).map_err(|error| error.to_string())),
         "audio.source" => choice(value, &["auto", "tone", "none"], &["file:PATH", "alsa:DEVICE"]),
         "audio.sink" => choice(value, &["auto", "log", "none"], &["alsa:DEVICE"]),
         "signaling.link" => choice(value, &["embedded", "stdio"], &["unix:PATH", "ws://HOST", "wss://HOST"]),
@@ -222,6 +223,7 @@ mod tests {
             text("video.source", "file:").unwrap_err(),
             "give auto, pattern, file:PATH, v4l2:/dev/videoN"
         );
+        assert!(text("video.source", "v4l2:video0").unwrap_err().contains("v4l2:/dev/video0"));
         assert_eq!(text("signaling.link", "wss://hub.example/ws"), Ok(()));
         assert!(text("signaling.link", "https://hub.example").is_err());
     }

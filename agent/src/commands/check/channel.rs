@@ -44,7 +44,9 @@ impl Channel {
         match server.transport {
             Transport::Udp => udp(server).await.map(Self::Udp),
             Transport::Tcp => Ok(Self::Stream(Box::new(tcp(&server.host, server.port).await?))),
-            Transport::Tls => Ok(Self::Stream(Box::new(secure(&server.host, server.port, None).await?))),
+            Transport::Tls => {
+                Ok(Self::Stream(Box::new(secure(&server.host, server.port, server.ca.as_deref()).await?)))
+            }
         }
     }
 

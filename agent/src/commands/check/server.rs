@@ -1,6 +1,6 @@
 //! The STUN and TURN servers of a configuration.
 
-use std::{fmt, fs, time::SystemTime};
+use std::{fmt, fs, path::PathBuf, time::SystemTime};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -26,6 +26,8 @@ pub struct Server {
     pub transport: Transport,
     /// User and password of a TURN server.
     pub credentials: Option<(String, String)>,
+    /// Trusted besides the system's authorities.
+    pub ca: Option<PathBuf>,
 }
 
 impl fmt::Display for Server {
@@ -46,7 +48,11 @@ pub fn all(config: &Config, now: SystemTime) -> Result<Vec<Server>, Finding> {
     let mut servers = Vec::new();
     let mut add = |url: &str, credentials: Option<(String, String)>| {
         let turn = url.starts_with("turn");
-        let server = parse(url).map(|server| Server { credentials: credentials.filter(|_| turn), ..server });
+        let server = parse(url).map(|server| Server {
+            credentials: credentials.filter(|_| turn),
+            ca: config.ice.ca_file.clone(),
+            ..server
+        });
         servers.extend(server.filter(|server| !servers.contains(server)));
     };
     for url in &config.hub.stun {
@@ -109,7 +115,7 @@ pub fn parse(url: &str) -> Option<Server> {
         }
     };
     let port = port.map_or(Some(default_port), |port| port.parse().ok())?;
-    (!host.is_empty()).then(|| Server { host: host.into(), port, transport, credentials: None })
+    (!host.is_empty()).then(|| Server { host: host.into(), port, transport, credentials: None, ca: None })
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ pub fn files(config: &Config) -> Vec<Finding> {
         ("hub.turn_secret_file", &config.hub.turn_secret_file, secret),
         ("signaling.token_file", &config.signaling.token_file, secret),
         ("signaling.ca_file", &config.signaling.ca_file, !secret),
+        ("ice.ca_file", &config.ice.ca_file, !secret),
     ] {
         if let Some(path) = path {
             findings.push(file(key, path, secret));

@@ -37,7 +37,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, Trouble> {
         let read = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| {
-                let advice = "name a PEM file with the hub's certificate in signaling.ca_file";
+                let advice = "give a PEM file with the server's certificate in ca_file";
                 Trouble::new(format!("{}: {error}", path.display()), advice)
             })?;
         roots.add_parsable_certificates(read);
@@ -56,9 +56,13 @@ fn explain(error: &io::Error) -> Trouble {
                 "its certificate is not valid at this machine's time",
                 "check this machine's clock; if it is right, the server's certificate must be renewed",
             ),
-            CertificateError::UnknownIssuer => Trouble::new(
+            // The latter two: a trusted authority has the issuer's name, but another key.
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Trouble::new(
                 "its certificate is signed by nobody that this machine trusts",
-                "install ca-certificates; for a hub with a certificate of its own name that in signaling.ca_file",
+                "install ca-certificates; for a server with a certificate of its own name that in ca_file: \
+                 of [signaling] for a hub, of [ice] for TURN",
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Trouble::new(
