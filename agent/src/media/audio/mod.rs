@@ -1,5 +1,22 @@
 //! The sound: one capture and one encode per codec shared by all viewers, and talk-back.
 
+mod alsa_device;
+mod backoff;
+mod cards;
+pub mod codec;
+mod dsp;
+mod metrics;
+mod pace;
+mod pipeline;
+pub mod sink;
+pub mod source;
+mod spec;
+pub mod talk;
 mod types;
 
+pub use self::cards::{SoundCardInfo, list_sound_cards};
+pub use self::metrics::{AudioMetrics, TalkMetrics};
+pub use self::pipeline::{AudioPipeline, AudioSubscription};
+pub use self::spec::{AudioSinkSpec, AudioSourceSpec};
+pub use self::talk::{TalkBack, TalkPacket, Talker};
 pub use types::*;

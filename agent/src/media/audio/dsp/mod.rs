@@ -1,0 +1,7 @@
+//! Arithmetic on samples: levels, rates, pitch, time-scale, limiting. Pure functions of their input.
+
+pub mod level;
+pub mod limiter;
+pub mod pitch;
+pub mod resample;
+pub mod stretch;
