@@ -27,7 +27,13 @@ pub struct AlsaDevice {
 
 /// Opens `device` with a ring of about `buffer`. A card that refuses 16 bits is tried again through ALSA's plug layer.
 pub fn open(device: &str, direction: Direction, buffer: Duration) -> anyhow::Result<AlsaDevice> {
-    match try_open(device, direction, buffer) {
+    // alsa-lib writes to stderr by itself, again with each try of ours: on this thread it shall not.
+    let said = alsa::Output::local_error_handler();
+    let opened = try_open(device, direction, buffer);
+    if let (Err(_), Ok(said)) = (&opened, &said) {
+        tracing::trace!(device, said = %said.borrow(), "alsa-lib");
+    }
+    match opened {
         Ok(open) => Ok(open),
         Err(Refusal::Open(error)) => Err(anyhow!(error))
             .with_context(|| format!("sound card {device} does not open: {}", advice(error))),

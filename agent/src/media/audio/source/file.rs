@@ -80,6 +80,8 @@ struct Reader {
 impl Reader {
     fn open(path: &Path) -> anyhow::Result<Self> {
         ffmpeg_next::init().context("FFmpeg does not start")?;
+        // FFmpeg writes warnings to stderr past our log; what matters comes back as an error.
+        ffmpeg_next::util::log::set_level(ffmpeg_next::util::log::Level::Error);
         let input = format::input(path).with_context(|| {
             format!("{} cannot be read as sound or film: check audio.source", path.display())
         })?;

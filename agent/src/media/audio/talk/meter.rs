@@ -9,8 +9,8 @@ use crate::media::audio::{
 
 /// The level is that of the last 100 ms.
 const LEVEL_WINDOW: usize = 5 * BLOCK;
-/// The frequency is looked for once in this many blocks: each window of 200 ms twice.
-const PITCH_EVERY: u32 = 5;
+/// The frequency is looked for once in this many blocks: in each 200 ms once, so that no beep slips through.
+const PITCH_EVERY: u32 = 10;
 
 /// Level and pitch of the mix.
 pub struct Meter {

@@ -21,6 +21,8 @@ pub struct Talkers {
     state: Mutex<State>,
     /// Playback waits for [`Self::woken`]; spares talkers the lock while it does not.
     asleep: AtomicBool,
+    /// Nobody plays (any more): packets are only counted.
+    deaf: AtomicBool,
     woken: Condvar,
     metrics: TalkMetrics,
 }
@@ -55,7 +57,13 @@ impl Inbox {
 impl Talkers {
     /// Nobody talks.
     pub fn new(metrics: TalkMetrics) -> Self {
-        Self { state: Mutex::default(), asleep: AtomicBool::new(false), woken: Condvar::new(), metrics }
+        Self {
+            state: Mutex::default(),
+            asleep: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+            woken: Condvar::new(),
+            metrics,
+        }
     }
 
     /// One more talker.
@@ -80,6 +88,10 @@ impl Talkers {
 
     /// Puts a packet into an inbox and wakes playback if it sleeps.
     pub fn push(&self, inbox: &Inbox, packet: TalkPacket) {
+        if self.deaf.load(Ordering::Relaxed) {
+            self.metrics.packets_received.inc();
+            return;
+        }
         {
             let mut packets = inbox.lock();
             if packets.len() == INBOX {
@@ -114,6 +126,7 @@ impl Talkers {
 
     /// The end of playback.
     pub fn close(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
         self.lock().closed = true;
         self.woken.notify_all();
     }

@@ -107,9 +107,13 @@ fn a_sink_none_takes_talk_and_a_bad_one_is_refused_with_advice() {
     let start = |sink: &str| {
         TalkBack::start(&AudioConfig { sink: sink.into(), ..AudioConfig::default() }, &Metrics::new())
     };
-    let nowhere = start("none").unwrap();
+    let metrics = Metrics::new();
+    let nowhere =
+        TalkBack::start(&AudioConfig { sink: "none".into(), ..AudioConfig::default() }, &metrics).unwrap();
     let mut speaker = Speaker::new(&nowhere, AudioCodec::Pcmu, 440.0);
     (0..200).for_each(|_| speaker.say());
+    assert_eq!(value(&metrics, "p2pcam_talkback_packets_received_total"), 200.0);
+    assert_eq!(value(&metrics, "p2pcam_talkback_packets_dropped_total"), 0.0);
     assert!(start("speaker").err().unwrap().to_string().contains("alsa:DEVICE"));
 }
 

@@ -9,6 +9,8 @@ mod stream;
 mod wrap;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
@@ -62,25 +64,20 @@ impl JitterBuffer {
             self.counts.dropped += 1;
             return;
         };
-        if self.stream.as_ref().is_some_and(|stream| stream.codec() == packet.codec) {
-            if let Some(stream) = &mut self.stream {
-                match stream.insert(packet, samples as i64, &mut self.counts) {
-                    Fit::Fits => {
-                        self.suspect = None;
-                        return;
-                    }
-                    Fit::Strange if !self.confirms_suspect(packet) => {
-                        self.counts.dropped += 1;
-                        self.suspect = Some(Suspect {
-                            next_sequence: packet.sequence.wrapping_add(1),
-                            timestamp: packet.timestamp,
-                        });
-                        return;
-                    }
-                    // Two in a row: the sender started anew.
-                    Fit::Strange => {}
-                }
+        let same = self.stream.as_mut().filter(|stream| stream.codec() == packet.codec);
+        match same.map(|stream| stream.insert(packet, samples as i64, &mut self.counts)) {
+            Some(Fit::Fits) => {
+                self.suspect = None;
+                return;
             }
+            Some(Fit::Strange) if !self.confirms_suspect(packet) => {
+                self.counts.dropped += 1;
+                let (next_sequence, timestamp) = (packet.sequence.wrapping_add(1), packet.timestamp);
+                self.suspect = Some(Suspect { next_sequence, timestamp });
+                return;
+            }
+            // The first packet, another codec, or two strange ones in a row: a new stream.
+            _ => {}
         }
         self.suspect = None;
         match Stream::new(packet) {

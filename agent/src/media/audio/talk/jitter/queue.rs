@@ -62,6 +62,7 @@ impl PacketQueue {
     }
 
     /// Packets that wait.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.packets.len()
     }
