@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    RawFrame, SourceFrame, SourceInfo, VideoSource,
+    RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
     backoff::Backoff,
     shared::{CODECS, Shared},
     still,
@@ -139,7 +139,10 @@ impl Capture {
 
     fn hand_over(&mut self, frame: SourceFrame) {
         if let SourceFrame::Encoded(unit) = &frame {
-            self.workers[unit.codec as usize] = None;
+            if self.workers[unit.codec as usize].take().is_some() {
+                // It encoded the still. What it may still be at must not come between the stream's units.
+                self.shared.lock().channel(unit.codec).new_epoch();
+            }
             self.shared.pass_through(unit);
         }
         for codec in CODECS {
@@ -150,7 +153,7 @@ impl Capture {
         }
     }
 
-    fn encode(&mut self, codec: super::VideoCodec, frame: &SourceFrame) {
+    fn encode(&mut self, codec: VideoCodec, frame: &SourceFrame) {
         let slot = &mut self.workers[codec as usize];
         if let Some(worker) = slot {
             return worker.push(frame.clone());

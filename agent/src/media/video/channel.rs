@@ -80,7 +80,13 @@ pub struct Channel {
 impl Channel {
     /// Without viewers.
     pub fn new(bitrate: Bitrate) -> Self {
-        Self { viewers: BTreeMap::new(), gate: KeyframeGate::default(), gop: Gop::default(), bitrate, epoch: 0 }
+        Self {
+            viewers: BTreeMap::new(),
+            gate: KeyframeGate::default(),
+            gop: Gop::default(),
+            bitrate,
+            epoch: 0,
+        }
     }
 
     /// How many viewers there are.

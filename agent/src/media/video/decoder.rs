@@ -29,8 +29,7 @@ impl H264Decoder {
             packed(picture.u(), u_stride, width / 2, height / 2),
             packed(picture.v(), v_stride, width / 2, height / 2),
         ];
-        let frame =
-            RawFrame { width: width as u32, height: height as u32, planes, captured: unit.captured };
+        let frame = RawFrame { width: width as u32, height: height as u32, planes, captured: unit.captured };
         Ok(frame.is_whole().then_some(frame))
     }
 }

@@ -243,7 +243,9 @@ impl Drop for Scripted {
 }
 
 /// A pipeline whose source is opened with these results in turn, then works; and where closings are told.
-fn scripted(opens: Vec<anyhow::Result<Vec<anyhow::Result<SourceFrame>>>>) -> (VideoPipeline, mpsc::Receiver<()>) {
+fn scripted(
+    opens: Vec<anyhow::Result<Vec<anyhow::Result<SourceFrame>>>>,
+) -> (VideoPipeline, mpsc::Receiver<()>) {
     let (closed, closings) = mpsc::channel();
     let opens = Mutex::new(VecDeque::from(opens));
     let pattern = || PatternSource::new(320, 180, 60, Instant::now());
@@ -251,7 +253,8 @@ fn scripted(opens: Vec<anyhow::Result<Vec<anyhow::Result<SourceFrame>>>>) -> (Vi
     let source_info = info.clone();
     let open = move || {
         let frames = opens.lock().unwrap().pop_front().unwrap_or(Ok(vec![]))?.into();
-        let source = Scripted { info: source_info.clone(), frames, pattern: pattern()?, closed: closed.clone() };
+        let source =
+            Scripted { info: source_info.clone(), frames, pattern: pattern()?, closed: closed.clone() };
         Ok(Opened { source: Box::new(source), words: "scripted camera".into() })
     };
     let words = "scripted camera".into();

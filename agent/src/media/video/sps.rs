@@ -183,7 +183,11 @@ mod tests {
         }
         bits += "0";
         bits += &(ue(width_in_mbs - 1) + &ue(height_in_mbs - 1) + "11");
-        bits += &if crop_bottom > 0 { "1".to_owned() + &ue(0) + &ue(0) + &ue(0) + &ue(crop_bottom) } else { "0".into() };
+        bits += &if crop_bottom > 0 {
+            "1".to_owned() + &ue(0) + &ue(0) + &ue(0) + &ue(crop_bottom)
+        } else {
+            "0".into()
+        };
         bits += "01";
         let payload = bits.as_bytes().chunks(8).map(|byte| {
             byte.iter().enumerate().fold(0, |value, (index, bit)| value | (bit - b'0') << (7 - index))

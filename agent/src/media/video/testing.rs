@@ -23,7 +23,7 @@ pub fn clip(pictures: u32, gop: u32, fps: u32) -> Vec<AccessUnit> {
     let encode = |number: u32| {
         let time = Duration::from_secs(1) * number / fps;
         let frame = pattern.draw(number.into(), UNIX_EPOCH + time, start + time);
-        encoder.encode(&frame, number % gop == 0).unwrap().unwrap()
+        encoder.encode(&frame, number.is_multiple_of(gop)).unwrap().unwrap()
     };
     (0..pictures).map(encode).collect()
 }
@@ -75,7 +75,17 @@ pub fn mp4(units: &[AccessUnit], ms: u32, reordered: bool) -> Vec<u8> {
     let size = [&320u16.to_be_bytes()[..], &180u16.to_be_bytes()].concat();
     let avc1 = boxed(
         b"avc1",
-        &[&[0; 6], &[0, 1], &[0; 16], &size, &words(&[0x48_0000, 0x48_0000, 0]), &[0, 1], &[0; 32], &[0, 24, 255, 255], &avcc],
+        &[
+            &[0; 6],
+            &[0, 1],
+            &[0; 16],
+            &size,
+            &words(&[0x48_0000, 0x48_0000, 0]),
+            &[0, 1],
+            &[0; 32],
+            &[0, 24, 255, 255],
+            &avcc,
+        ],
     );
     let stsd = boxed(b"stsd", &[&words(&[0, 1]), &avc1]);
 
@@ -112,7 +122,12 @@ pub fn mp4(units: &[AccessUnit], ms: u32, reordered: bool) -> Vec<u8> {
     );
     let mvhd = boxed(
         b"mvhd",
-        &[&words(&[0, 0, 0, TIMESCALE, duration, 0x1_0000, 0x100_0000, 0, 0]), &matrix, &[0; 24], &words(&[2])],
+        &[
+            &words(&[0, 0, 0, TIMESCALE, duration, 0x1_0000, 0x100_0000, 0, 0]),
+            &matrix,
+            &[0; 24],
+            &words(&[2]),
+        ],
     );
     let moov = boxed(b"moov", &[&mvhd, &boxed(b"trak", &[&tkhd, &mdia])]);
     [ftyp, mdat, moov].concat()

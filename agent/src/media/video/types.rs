@@ -31,7 +31,9 @@ impl RawFrame {
     pub fn is_whole(&self) -> bool {
         let pixels = self.width as usize * self.height as usize;
         let lengths = self.planes.each_ref().map(bytes::Bytes::len);
-        self.width % 2 == 0 && self.height % 2 == 0 && lengths == [pixels, pixels / 4, pixels / 4]
+        self.width.is_multiple_of(2)
+            && self.height.is_multiple_of(2)
+            && lengths == [pixels, pixels / 4, pixels / 4]
     }
 }
 

@@ -56,7 +56,11 @@ fn an_idr_comes_first_and_when_forced_and_at_no_other_time() {
         let units = encode(&mut *encoder, &pattern, 0..40, Some(25));
         let keyframes: Vec<_> = (0..units.len()).filter(|index| units[*index].keyframe).collect();
         assert_eq!(keyframes, [0, 25], "{codec:?}");
-        assert!(units.iter().all(|unit| unit.codec == codec && unit.encoded >= unit.captured - Duration::from_secs(9)));
+        assert!(
+            units
+                .iter()
+                .all(|unit| unit.codec == codec && unit.encoded >= unit.captured - Duration::from_secs(9))
+        );
     }
 }
 
@@ -82,8 +86,10 @@ fn the_strip_can_be_read_after_h264_at_a_low_rate() {
     let mut encoder = open_encoder(VideoCodec::H264, &settings(640, 360, 250_000)).unwrap();
     let mut decoder = H264Decoder::new().unwrap();
     let units = encode(&mut *encoder, &pattern, 1000..1060, None);
-    let read: Vec<_> =
-        units.iter().map(|unit| strip(&decoder.decode(unit).unwrap().unwrap()).map(|strip| strip.frame)).collect();
+    let read: Vec<_> = units
+        .iter()
+        .map(|unit| strip(&decoder.decode(unit).unwrap().unwrap()).map(|strip| strip.frame))
+        .collect();
     assert_eq!(read, (1000..1060).map(Some).collect::<Vec<_>>());
 }
 

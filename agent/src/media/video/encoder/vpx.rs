@@ -103,7 +103,10 @@ impl VpxEncoder {
 
     fn control(&mut self, control: vp8e_enc_control_id, value: c_int) -> anyhow::Result<()> {
         // SAFETY: the context is initialised, and each control that is passed here takes one int.
-        check(unsafe { vpx_sys::vpx_codec_control_(&mut *self.context, control as c_int, value) }, "a control")
+        check(
+            unsafe { vpx_sys::vpx_codec_control_(&mut *self.context, control as c_int, value) },
+            "a control",
+        )
     }
 
     /// Changes the target rate from the next picture on.
@@ -123,7 +126,10 @@ impl VpxEncoder {
         keyframe: bool,
     ) -> anyhow::Result<Option<(Vec<u8>, bool)>> {
         let size = (self.config.g_w, self.config.g_h);
-        ensure!((frame.width, frame.height) == size && frame.is_whole(), "the picture does not fit the encoder");
+        ensure!(
+            (frame.width, frame.height) == size && frame.is_whole(),
+            "the picture does not fit the encoder"
+        );
         let image = wrap(frame);
         let flags = if keyframe { VPX_EFLAG_FORCE_KF.into() } else { 0 };
         // SAFETY: the context is initialised. `image` points into the planes of `frame`, which live through the
@@ -220,8 +226,7 @@ mod decoder {
                 let mut context: Box<vpx_codec_ctx_t> = Box::new(MaybeUninit::zeroed().assume_init());
                 let interface = vpx_sys::vpx_codec_vp8_dx();
                 let version = VPX_DECODER_ABI_VERSION as c_int;
-                let code =
-                    vpx_sys::vpx_codec_dec_init_ver(&mut *context, interface, ptr::null(), 0, version);
+                let code = vpx_sys::vpx_codec_dec_init_ver(&mut *context, interface, ptr::null(), 0, version);
                 check(code, "a decoder").map(|()| Self(context))
             }
         }

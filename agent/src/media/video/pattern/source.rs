@@ -54,7 +54,10 @@ impl PatternSource {
             MAX_SIZE.0,
             MAX_SIZE.1
         );
-        ensure!((1..=120).contains(&fps), "the test pattern cannot have {fps} fps: choose 1 to 120 in [video]");
+        ensure!(
+            (1..=120).contains(&fps),
+            "the test pattern cannot have {fps} fps: choose 1 to 120 in [video]"
+        );
         let background = background(width, height);
         let (width, height) = (background.width() as u32, background.height() as u32);
         let info = SourceInfo { name: "test pattern".into(), width, height, fps, encoded: None };

@@ -32,7 +32,8 @@ fn number_and_wall_clock_are_in_the_strip_at_every_even_size() {
 fn the_picture_moves_also_below_the_strip() {
     let source = PatternSource::new(320, 180, 30, Instant::now()).unwrap();
     let below = 30 * 320;
-    let at = |ms| source.draw(7, UNIX_EPOCH + Duration::from_millis(ms), Instant::now()).planes[0].slice(below..);
+    let at =
+        |ms| source.draw(7, UNIX_EPOCH + Duration::from_millis(ms), Instant::now()).planes[0].slice(below..);
     assert_ne!(at(1_000), at(1_033));
 }
 
@@ -55,7 +56,10 @@ fn pictures_come_at_the_frame_rate_with_numbers_in_a_row() {
     let span = frames[10].captured - frames[0].captured;
     let intervals = numbers[10] - numbers[0];
     // The first picture comes at once, so up to one interval earlier than its number is due.
-    assert!(span >= Duration::from_millis(20 * u64::from(intervals - 1)), "{span:?} for {intervals} intervals");
+    assert!(
+        span >= Duration::from_millis(20 * u64::from(intervals - 1)),
+        "{span:?} for {intervals} intervals"
+    );
 }
 
 #[test]

@@ -98,9 +98,12 @@ fn cell_mean(luma: &[u8], stride: usize, left: usize, top: usize, cell: usize) -
 /// CRC-16 with polynomial 0x1021, initial value 0xffff, not reflected, no final XOR (CRC-16/IBM-3740).
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xffff, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
-        })
+        (0..8).fold(
+            crc ^ u16::from(*byte) << 8,
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+            },
+        )
     })
 }
 

@@ -156,7 +156,7 @@ fn real_footage_plays_if_there_is_some() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn a_damaged_mp4_is_no_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut bytes = DAMAGED.with(Vec::clone);
@@ -167,11 +167,12 @@ proptest! {
             bytes[at] = value;
         }
         let (_dir, path) = write(&bytes, "damaged.mp4");
-        if let Ok(Inspected::Track(track)) = inspect(&path) {
-            if let Ok(mut source) = PassThrough::new(*track, &path) {
-                prop_assert!(source.info.width > 0);
-                let _ = source.next();
-            }
+        if let Ok(Inspected::Track(track)) = inspect(&path)
+            && let Ok(mut source) = PassThrough::new(*track, &path)
+        {
+            prop_assert!(source.info.width > 0);
+            // The second may be cut off or damaged, but is read.
+            let _ = source.track.read(1);
         }
     }
 }

@@ -48,7 +48,8 @@ impl Reader {
     fn open(path: &Path) -> anyhow::Result<(Self, f64)> {
         let input = format::input(path).context("it has no format that FFmpeg knows, or cannot be read")?;
         let stream = input.streams().best(media::Type::Video).context("it has no video")?;
-        let (index, time_base, rate) = (stream.index(), stream.time_base(), f64::from(stream.avg_frame_rate()));
+        let (index, time_base, rate) =
+            (stream.index(), stream.time_base(), f64::from(stream.avg_frame_rate()));
         let decoder = codec::Context::from_parameters(stream.parameters())
             .and_then(|context| context.decoder().video())
             .context("FFmpeg has no decoder for its video")?;
@@ -123,10 +124,13 @@ impl VideoSource for Footage {
             Some(picture) => picture,
             None => {
                 let shown = self.path.display();
-                let Some(last) = self.last.take() else { bail!("the file {shown} has no picture that can be decoded") };
+                let Some(last) = self.last.take() else {
+                    bail!("the file {shown} has no picture that can be decoded")
+                };
                 self.pace.loop_at(last + self.frame_time);
-                self.reader =
-                    Reader::open(&self.path).with_context(|| format!("the file {shown} is no longer readable"))?.0;
+                self.reader = Reader::open(&self.path)
+                    .with_context(|| format!("the file {shown} is no longer readable"))?
+                    .0;
                 self.reader.next().with_context(|| format!("the file {shown} has no picture any more"))?
             }
         };

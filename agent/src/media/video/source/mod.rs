@@ -5,6 +5,7 @@ mod file;
 mod footage;
 mod monotonic;
 mod mp4;
+mod mp4_guard;
 mod pace;
 #[cfg(feature = "ffmpeg")]
 mod scaler;
@@ -29,9 +30,7 @@ pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig) -> Opener {
     let epoch = Instant::now();
     match spec.clone() {
         VideoSourceSpec::Pattern => Box::new(move || pattern(&config, epoch, "test pattern")),
-        VideoSourceSpec::File(path) => {
-            Box::new(move || open_file(&path, &config).map(opened))
-        }
+        VideoSourceSpec::File(path) => Box::new(move || open_file(&path, &config).map(opened)),
         VideoSourceSpec::V4l2(path) => {
             Box::new(move || v4l2::Camera::open(&path, &config).map(|camera| opened(Box::new(camera))))
         }

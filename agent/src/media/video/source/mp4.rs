@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use re_mp4::{Mp4, StsdBoxContent, TrackKind};
 
+use super::mp4_guard::{Guarded, MAX_SAMPLES, check};
 use crate::media::video::{
     annexb::{AvcConfig, parse_avcc},
     sps::{Sps, parse_sps},
@@ -18,8 +19,6 @@ use crate::media::video::{
 
 /// A larger sample is damage: level 5.2 allows an IDR of some megabytes.
 const MAX_SAMPLE: u64 = 16 << 20;
-/// A longer index is refused before it fills the memory; ten hours at 30 fps are about a million samples.
-const MAX_SAMPLES: usize = 4_000_000;
 
 /// Where a sample is and when it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +59,11 @@ pub fn inspect(path: &Path) -> anyhow::Result<Inspected> {
     let metadata = file.metadata().with_context(|| format!("the file {shown} cannot be read"))?;
     ensure!(metadata.is_file(), "{shown} is not a file: video = \"file:PATH\" wants a video file");
     // The parser indexes its tables with what the file says and panics where they disagree.
-    let parse = AssertUnwindSafe(|| Mp4::read(BufReader::new(&file), metadata.len()));
+    let parse = AssertUnwindSafe(|| {
+        check(&mut BufReader::new(&file), metadata.len())?;
+        (&file).rewind()?;
+        Mp4::read(Guarded::new(BufReader::new(&file)), metadata.len())
+    });
     let mp4 = match catch_unwind(parse) {
         Ok(Ok(mp4)) => mp4,
         Ok(Err(error)) => return Ok(Inspected::Decode(format!("it is no MP4 that can be read ({error})"))),
@@ -88,12 +91,16 @@ fn track_of(mp4: &Mp4) -> anyhow::Result<TrackParts> {
         StsdBoxContent::Avc1(avc1) => parse_avcc(&avc1.avcc.raw)?,
         _ => bail!("its video is not H.264"),
     };
-    let sps = avcc.parameter_sets.iter().find_map(|set| parse_sps(set)).context("its parameter set is damaged")?;
+    let sps =
+        avcc.parameter_sets.iter().find_map(|set| parse_sps(set)).context("its parameter set is damaged")?;
     ensure!(matches!(sps.profile, 66 | 77 | 100), "no browser decodes its H.264 profile {}", sps.profile);
-    ensure!(sps.chroma_format == 1 && sps.bit_depth == 8, "no browser decodes its chroma format or bit depth");
+    ensure!(
+        sps.chroma_format == 1 && sps.bit_depth == 8,
+        "no browser decodes its chroma format or bit depth"
+    );
     ensure!(sps.frames_only, "it may be interlaced");
     ensure!(track.timescale > 0 && !track.samples.is_empty(), "its video track is empty");
-    ensure!(track.samples.len() <= MAX_SAMPLES, "it has more than {MAX_SAMPLES} pictures");
+    ensure!(track.samples.len() <= MAX_SAMPLES as usize, "it has more than {MAX_SAMPLES} pictures");
 
     let shift = |sample: &re_mp4::Sample| sample.composition_timestamp - sample.decode_timestamp;
     let in_order = track.samples.windows(2).all(|pair| shift(&pair[0]) == shift(&pair[1]));
@@ -144,7 +151,9 @@ impl H264Track {
         self.file
             .seek(SeekFrom::Start(sample.offset))
             .and_then(|_| self.file.read_exact(&mut bytes))
-            .with_context(|| format!("the file {shown} cannot be read at its picture {index}: is it cut short?"))?;
+            .with_context(|| {
+                format!("the file {shown} cannot be read at its picture {index}: is it cut short?")
+            })?;
         Ok(bytes)
     }
 

@@ -28,7 +28,8 @@ impl Pace {
 
     /// When the picture with this media time is due, asked at `now`.
     pub fn due(&mut self, media_time: Duration, now: Instant) -> Instant {
-        let mut due = *self.zero.get_or_insert_with(|| now.checked_sub(media_time).unwrap_or(now)) + media_time;
+        let mut due =
+            *self.zero.get_or_insert_with(|| now.checked_sub(media_time).unwrap_or(now)) + media_time;
         if let Some(last) = self.last {
             // Two pictures at one time would be one for RTP.
             due = due.max(last + Duration::from_millis(1));

@@ -56,15 +56,16 @@ impl Camera {
         let shown = path.display();
         let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
         let device = Device::with_path(path).map_err(|error| anyhow!(open_words(path, &error)))?;
-        let caps = device
-            .query_caps()
-            .with_context(|| format!("{shown} is no V4L2 device: `p2pcam-agent devices` lists the cameras"))?;
+        let caps = device.query_caps().with_context(|| {
+            format!("{shown} is no V4L2 device: `p2pcam-agent devices` lists the cameras")
+        })?;
         ensure!(
             caps.capabilities.contains(Capability::VIDEO_CAPTURE | Capability::STREAMING),
             "{shown} ({}) gives no pictures that the agent can take: `p2pcam-agent devices` lists the cameras",
             caps.card
         );
-        let offered = modes(&device, wanted).with_context(|| format!("the camera {shown} cannot be asked"))?;
+        let offered =
+            modes(&device, wanted).with_context(|| format!("the camera {shown} cannot be asked"))?;
         let mode = choose(&offered, wanted)
             .with_context(|| format!("the camera {shown} has no format that the agent can take"))?;
         let codes = device.enum_formats()?;
@@ -88,10 +89,12 @@ impl Camera {
         );
         // Some drivers cannot change the rate: they keep their own.
         let rate = device.set_params(&Parameters::with_fps(mode.rate_for(wanted.fps))).ok();
-        let fps = rate.map(|set| set.interval).filter(|interval| interval.numerator > 0).map_or(
-            mode.rate_for(wanted.fps),
-            |interval| (interval.denominator / interval.numerator).clamp(1, 240),
-        );
+        let fps = rate
+            .map(|set| set.interval)
+            .filter(|interval| interval.numerator > 0)
+            .map_or(mode.rate_for(wanted.fps), |interval| {
+                (interval.denominator / interval.numerator).clamp(1, 240)
+            });
         let stream = GuardedStream::new(&device)
             .map_err(|error| anyhow!(setup_words(path, "memory-mapped buffers", &error)))?;
         let info = SourceInfo {
@@ -241,12 +244,16 @@ mod tests {
     #[test]
     fn a_camera_that_is_not_there_is_unplugged() {
         let error = Camera::open(Path::new("/dev/video-none"), &VideoConfig::default()).err();
-        assert_eq!(error.map(|error| error.to_string()).as_deref(), Some("camera /dev/video-none is unplugged"));
+        assert_eq!(
+            error.map(|error| error.to_string()).as_deref(),
+            Some("camera /dev/video-none is unplugged")
+        );
     }
 
     #[test]
     fn a_file_that_is_no_device_is_refused_with_advice() {
-        let error = Camera::open(Path::new("/dev/null"), &VideoConfig::default()).err().map(|e| e.to_string());
+        let error =
+            Camera::open(Path::new("/dev/null"), &VideoConfig::default()).err().map(|e| e.to_string());
         assert!(error.as_ref().is_some_and(|words| words.contains("p2pcam-agent devices")), "{error:?}");
     }
 

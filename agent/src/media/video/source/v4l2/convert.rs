@@ -1,7 +1,9 @@
 //! Camera pictures to I420: pure functions of bytes.
 
 use bytes::Bytes;
-use yuv::{BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
+use yuv::{
+    BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
+};
 use zune_jpeg::{
     JpegDecoder,
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
@@ -43,7 +45,7 @@ pub fn packed_to_i420(
 ) -> Result<Planes, ConvertError> {
     let bytes_a_pixel = if format == PixelFormat::Yuyv { 2 } else { 1 };
     let sized = (2..=16_384).contains(&width) && (2..=16_384).contains(&height);
-    if !sized || width % 2 != 0 || height % 2 != 0 {
+    if !sized || !width.is_multiple_of(2) || !height.is_multiple_of(2) {
         return Err(ConvertError::Unsupported);
     }
     let (w, h) = (width as usize, height as usize);
@@ -130,7 +132,7 @@ fn yuyv(data: &[u8], width: u32, height: u32, stride: u32) -> Result<Planes, Con
 
 /// Decodes a JPEG picture of exactly this size, from full to limited range.
 pub fn jpeg_to_i420(data: &[u8], width: u32, height: u32) -> Result<Planes, ConvertError> {
-    if width % 2 != 0 || height % 2 != 0 {
+    if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
         return Err(ConvertError::Unsupported);
     }
     let options = DecoderOptions::default()

@@ -41,7 +41,8 @@ fn yuyv_bytes(stride: usize) -> Vec<u8> {
 fn nv12_bytes(stride: usize) -> Vec<u8> {
     let [y, u, v] = expected();
     let mut bytes = rows(stride, |row| y[row * W..][..W].to_vec(), H);
-    let interleaved = |row: usize| (0..W / 2).flat_map(|x| [u[row * W / 2 + x], v[row * W / 2 + x]]).collect();
+    let interleaved =
+        |row: usize| (0..W / 2).flat_map(|x| [u[row * W / 2 + x], v[row * W / 2 + x]]).collect();
     bytes.extend(rows(stride, interleaved, H / 2));
     bytes
 }

@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use v4l::{
-    Device, FourCC,
-    capability::Flags,
-    frameinterval::FrameIntervalEnum,
-    framesize::FrameSizeEnum,
+    Device, FourCC, capability::Flags, frameinterval::FrameIntervalEnum, framesize::FrameSizeEnum,
     video::Capture,
 };
 
@@ -79,11 +76,20 @@ fn describe(path: &Path) -> anyhow::Result<CameraInfo> {
                             }
                         }
                     }
-                    None => other_formats.push(String::from_utf8_lossy(&description.fourcc.repr).into_owned()),
+                    None => {
+                        other_formats.push(String::from_utf8_lossy(&description.fourcc.repr).into_owned())
+                    }
                 }
             }
         }
-        Ok(CameraInfo { path: path.into(), card: caps.card, driver: caps.driver, modes, other_formats, capture })
+        Ok(CameraInfo {
+            path: path.into(),
+            card: caps.card,
+            driver: caps.driver,
+            modes,
+            other_formats,
+            capture,
+        })
     })
 }
 
@@ -119,7 +125,8 @@ fn modes_of(device: &Device, format: PixelFormat, code: FourCC, wanted: Wanted) 
 
 fn rates(device: &Device, code: FourCC, width: u32, height: u32, wanted: u32) -> Vec<f64> {
     let intervals = device.enum_frameintervals(code, width, height).unwrap_or_default();
-    let rate = |interval: v4l::Fraction| f64::from(interval.denominator) / f64::from(interval.numerator.max(1));
+    let rate =
+        |interval: v4l::Fraction| f64::from(interval.denominator) / f64::from(interval.numerator.max(1));
     intervals
         .into_iter()
         .map(|entry| match entry.interval {

@@ -96,7 +96,10 @@ pub fn choose(modes: &[CameraMode], wanted: Wanted) -> Option<&CameraMode> {
         if f64::from(rate) >= f64::from(wanted.fps) * ENOUGH { 0 } else { wanted.fps - rate.min(wanted.fps) }
     };
     let usable = |mode: &&CameraMode| {
-        let even = mode.width % 2 == 0 && mode.height % 2 == 0 && mode.width >= 16 && mode.height >= 16;
+        let even = mode.width.is_multiple_of(2)
+            && mode.height.is_multiple_of(2)
+            && mode.width >= 16
+            && mode.height >= 16;
         even && (mode.format != PixelFormat::H264 || (exact(mode) && missing(mode) == 0))
     };
     let distance = |mode: &CameraMode| {
