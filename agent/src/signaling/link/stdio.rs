@@ -48,3 +48,52 @@ fn pump(runtime: &Handle, mut pipe: DuplexStream) {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+    use crate::signaling::{
+        link::LinkEvent,
+        message::{Body, Bye, Envelope, SessionId, read},
+    };
+
+    /// The far side of the next test: sends each message back until its input ends.
+    #[tokio::test]
+    #[ignore = "a process of its own, started by the test beside it"]
+    async fn echo() {
+        let mut link = start(LinkMetrics::default()).unwrap();
+        while let Some(event) = link.events.recv().await {
+            if let LinkEvent::Message(envelope) = event {
+                link.outbox.send(envelope).await.unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_speaks_lines_until_its_input_ends() {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "signaling::link::stdio::tests::echo", "--ignored", "--nocapture"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // The test harness writes lines of its own, which are no JSON.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut answer = || read(lines.find(|line| line.starts_with('{')).unwrap().as_bytes()).unwrap();
+
+        let bye = Envelope::new(SessionId::new("s").unwrap(), Body::Bye(Bye::default()));
+        writeln!(input, "{}", bye.to_json()).unwrap();
+        assert_eq!(answer(), bye);
+        writeln!(input, "rubbish").unwrap();
+        assert!(matches!(answer().body, Body::Error(_)));
+        drop(input);
+        assert!(child.wait().unwrap().success());
+    }
+}
