@@ -178,7 +178,7 @@ impl Drop for Agent {
 
 /// The binary under test; benchmarks name the release build.
 fn program() -> std::ffi::OsString {
-    std::env::var_os("P2PCAM_AGENT").unwrap_or_else(|| env!("CARGO_BIN_EXE_p2pcam-agent").into())
+    std::env::var_os("AGENT_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_p2pcam-agent").into())
 }
 
 /// A secret from a state folder.
