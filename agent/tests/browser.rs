@@ -35,6 +35,7 @@ async fn real_footage_is_decoded_sound_is_heard_and_the_microphone_arrives() {
     // Passed through: nothing was encoded for it.
     assert_eq!(agent.metric("p2pcam_video_frames_encoded_total", "h264"), 0.0);
 
+    browser.unmute().await;
     eventually("Opus is received and has sound in it", PATIENCE, || async {
         let packets = browser.inbound("audio", "packetsReceived").await;
         let energy = browser.inbound("audio", "totalAudioEnergy").await;
@@ -74,13 +75,13 @@ async fn two_viewers_share_one_encode_and_the_last_one_leaving_stops_it() {
     two.wait_picture().await;
     tokio::join!(one.wait_frames(30.0), two.wait_frames(30.0));
     assert_eq!(agent.metric("p2pcam_sessions_connected", ""), 2.0);
-    assert_eq!(agent.metric("p2pcam_video_encoders_running", ""), 1.0);
+    assert_eq!(agent.metric("p2pcam_video_encoders", ""), 1.0);
     one.close().await;
     two.wait_frames(15.0).await;
     two.close().await;
     eventually("nobody watches: no session, no encoder", PATIENCE, || async {
         let sessions = agent.metric("p2pcam_sessions_open", "");
-        let encoders = agent.metric("p2pcam_video_encoders_running", "");
+        let encoders = agent.metric("p2pcam_video_encoders", "");
         (sessions == 0.0 && encoders == 0.0).then_some(())
     })
     .await;
@@ -92,7 +93,7 @@ async fn sessions_that_end_leave_no_socket_and_no_thread_behind() {
     let browser = Browser::start().await;
     let settled = || async {
         (agent.metric("p2pcam_sessions_open", "") == 0.0
-            && agent.metric("p2pcam_video_encoders_running", "") == 0.0)
+            && agent.metric("p2pcam_video_encoders", "") == 0.0)
             .then(|| agent.resources())
     };
     let mut after_first = None;

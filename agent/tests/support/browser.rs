@@ -1,6 +1,7 @@
 //! Chromium, driven through chromedriver, on the viewer page.
 
 use std::{
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -33,6 +34,8 @@ impl Browser {
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Its browser's processes join its group and end with it.
+            .process_group(0)
             .spawn()
             .expect("chromedriver starts");
         let args = [
@@ -160,6 +163,11 @@ impl Browser {
         .await;
     }
 
+    /// Lets the sound play; a page begins muted.
+    pub async fn unmute(&self) {
+        self.eval("(document.querySelector('video').muted = false, true)").await;
+    }
+
     /// Closes the window as a person does.
     pub async fn close(self) {
         let _ = self.client.clone().close().await;
@@ -168,8 +176,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // chromedriver ends its browser on SIGTERM; killed, it would leave it behind.
-        let _ = Command::new("kill").args(["-TERM", &self.driver.id().to_string()]).status();
+        let group = format!("-{}", self.driver.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.driver.wait();
     }
 }
