@@ -114,7 +114,7 @@ impl Net {
         while let Some(out) = self.peer.poll_transmit() {
             assert_eq!((out.local.to_string().as_str(), out.to.to_string().as_str()), (DEVICE, VIEWER));
             self.sent += 1;
-            if self.lose_every == 0 || self.sent % self.lose_every != 0 {
+            if self.lose_every == 0 || !self.sent.is_multiple_of(self.lose_every) {
                 self.wire.push((self.now + self.delay, true, out.data));
             }
         }
