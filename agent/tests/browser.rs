@@ -5,6 +5,10 @@ mod support;
 
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
 use support::{
     agent::{Agent, Start},
     browser::{Browser, MICROPHONE_HZ},
@@ -76,6 +80,8 @@ async fn two_viewers_share_one_encode_and_the_last_one_leaving_stops_it() {
     tokio::join!(one.wait_frames(30.0), two.wait_frames(30.0));
     assert_eq!(agent.metric("p2pcam_sessions_connected", ""), 2.0);
     assert_eq!(agent.metric("p2pcam_video_encoders", ""), 1.0);
+    // The label that the test of pass-through reads as zero.
+    assert!(agent.metric("p2pcam_video_frames_encoded_total", "h264") >= 60.0);
     one.close().await;
     two.wait_frames(15.0).await;
     two.close().await;
@@ -210,6 +216,67 @@ async fn a_live_picture_outlives_the_hub_and_new_viewers_come_when_it_is_back() 
     drop(hub);
     browser.wait_frames(60.0).await;
     assert_eq!(device.metric("p2pcam_sessions_connected", ""), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_is_killed_frees_its_session_and_the_other_keeps_its_picture() {
+    let env = vec![("P2PCAM_SESSION_DISCONNECT_TIMEOUT_S", "2".to_owned())];
+    let agent = Agent::start(Start { env, ..Default::default() });
+    let (one, two) = tokio::join!(Browser::start(), Browser::start());
+    one.open(&agent.page("")).await;
+    two.open(&agent.page("")).await;
+    one.wait_picture().await;
+    two.wait_picture().await;
+    // Killed, not closed: no close_notify, no bye.
+    drop(one);
+    eventually("the session of the dead viewer ends", Duration::from_secs(40), || async {
+        (agent.metric("p2pcam_sessions_open", "") == 1.0).then_some(())
+    })
+    .await;
+    two.wait_frames(30.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_goes_on_while_another_viewer_sends_rubbish() {
+    let agent = Agent::start(Start::default());
+    let browser = Browser::start().await;
+    browser.open(&agent.page("")).await;
+    browser.wait_picture().await;
+
+    let mut request =
+        format!("ws://127.0.0.1:{}/v1/viewer?device=cam", agent.http).into_client_request().unwrap();
+    let protocols = format!("p2pcam.v1, bearer.{}", agent.secret("viewer"));
+    request.headers_mut().insert("Sec-WebSocket-Protocol", protocols.parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let connect = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    let session = serde_json::from_str::<serde_json::Value>(&connect).unwrap()["session"].clone();
+    let mut rubbish = vec![
+        "{".to_owned(),
+        "\u{0}".repeat(1000),
+        "x".repeat(300 * 1024),
+        json!({"session": "somebody-else", "candidate": null}).to_string(),
+        json!({"session": session, "candidate": {"candidate": "candidate:rubbish"}}).to_string(),
+        json!({"session": session, "description": {"type": "answer", "sdp": "v=0"}}).to_string(),
+        json!({"session": session, "description": {"type": "offer", "sdp": "v=0\r\n".repeat(10_000)}})
+            .to_string(),
+    ];
+    rubbish.extend((0..500).map(|_| json!({"session": session, "candidate": null}).to_string()));
+    for message in rubbish {
+        socket.send(message.into()).await.unwrap();
+    }
+    let mut codes = std::collections::BTreeSet::new();
+    while !codes.contains("too-many-messages") {
+        let text = socket.next().await.expect("the hub answers").unwrap().into_text().unwrap();
+        let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+        if let Some(code) = message["error"]["code"].as_str() {
+            codes.insert(code.to_owned());
+        }
+    }
+    for code in ["malformed", "too-large", "unknown-session"] {
+        assert!(codes.contains(code), "{code} is not among {codes:?}");
+    }
+    browser.wait_frames(60.0).await;
+    assert_eq!(browser.eval("window.p2pcam.state").await, "live");
 }
 
 #[tokio::test(flavor = "multi_thread")]
