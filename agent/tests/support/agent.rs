@@ -130,10 +130,20 @@ impl Agent {
         read_secret(self.state.path(), name)
     }
 
+    /// The OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        get(self.metrics, "/metrics").unwrap_or_default()
+    }
+
+    /// What `/health` answers while all is well.
+    pub fn health(&self) -> String {
+        get(self.metrics, "/health").expect("healthy")
+    }
+
     /// The sum of a metric over its labels that contain `label`; 0 if it is not there.
     pub fn metric(&self, name: &str, label: &str) -> f64 {
-        let text = get(self.metrics, "/metrics").unwrap_or_default();
-        text.lines()
+        self.metrics()
+            .lines()
             .filter(|l| !l.starts_with('#'))
             .filter_map(|l| l.rsplit_once(' '))
             .filter(|(key, _)| key.split('{').next() == Some(name) && key.contains(label))
