@@ -18,6 +18,8 @@ const RESTART_MS = 4000;
 // Pause before the next session after one that broke; doubled each time, up to the last.
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
+const MIC_FAULTS = { NotFoundError: 'micMissing', NotAllowedError: 'micDenied' };
+
 const options = new URLSearchParams(location.hash.slice(1));
 const device = options.get('device') ?? '';
 addEventListener('hashchange', () => location.reload());
@@ -333,12 +335,16 @@ async function talk(on) {
   if (on && !window.isSecureContext) return tellInsecure();
   try {
     const track = on ? await microphone.open() : microphone.close();
+    // Stopped while the browser still asked for leave.
+    if (on && !wanted) return microphone.close();
+    // Unplugged, or leave taken back.
+    if (track) track.onended = () => talk(false);
     await running?.talk(track);
     ui.talking(on);
   } catch (error) {
     microphone.close();
     ui.talking(false);
-    ui.notice(t(error.name === 'NotFoundError' ? 'micMissing' : 'micDenied'));
+    ui.notice(t(MIC_FAULTS[error.name] ?? 'micBusy'));
   }
 }
 
@@ -347,7 +353,9 @@ async function tellInsecure() {
   try {
     const { httpsPort } = await (await fetch('/v1/info')).json();
     // On loopback only http is at hand; elsewhere the same machine answers on its secure port.
-    if (httpsPort) url = `https://${location.hostname}:${httpsPort}/${location.hash}`;
+    const hash = new URLSearchParams(options);
+    if (token) hash.set('token', token);
+    if (httpsPort) url = `https://${location.hostname}:${httpsPort}/#${hash}`;
   } catch {
     // Then without a link.
   }
@@ -407,7 +415,7 @@ else {
   prepare();
   if (token) openHub();
   else show('token');
-  if (!window.isSecureContext) tellInsecure();
+  if (!window.isSecureContext && !ui.toldInsecure) tellInsecure();
   setInterval(() => running && sample(), STATS_MS);
   // A page that goes away says so; one that the browser keeps in its cache starts again when it is shown.
   addEventListener('pagehide', stop);
