@@ -1,6 +1,6 @@
 // The page's course: hub, sessions, and what the viewer wants, brought together.
 
-import { ERRORS, HARMLESS, TRY_AGAIN } from './errors.js';
+import { ERRORS, HARMLESS, MICROPHONE, TRY_AGAIN } from './errors.js';
 import { Microphone } from './microphone.js';
 import { Session } from './session.js';
 import { Signaling } from './signaling.js';
@@ -17,8 +17,6 @@ const CONNECT_MS = 20_000;
 const RESTART_MS = 4000;
 // Pause before the next session after one that broke; doubled each time, up to the last.
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-
-const MIC_FAULTS = { NotFoundError: 'micMissing', NotAllowedError: 'micDenied' };
 
 const options = new URLSearchParams(location.hash.slice(1));
 const device = options.get('device') ?? '';
@@ -136,6 +134,10 @@ function onMessage({ session: id, connect, description, candidate, error, bye })
   if (error) return onError(id, error);
   if (!running || id !== running.id) return;
   if (bye) {
+    const seen = running.firstPictureMs !== null;
+    endRunning();
+    // A camera that restarts is waited for; one that was never seen would only be asked in a circle.
+    if (seen) return relaunch(bye.reason, 'ended');
     interrupted = wanted;
     leave('ended', bye.reason);
   } else if (description || candidate !== undefined) running.receive({ description, candidate });
@@ -144,7 +146,8 @@ function onMessage({ session: id, connect, description, candidate, error, bye })
 function onError(id, { code, message = '' }) {
   console.warn(`${code}: ${message}`);
   if (HARMLESS.has(code)) return;
-  if (id && running && id !== running.id) return;
+  // Of a session that is over here already.
+  if (id && id !== running?.id) return;
   if (code === 'device-offline') {
     nextOffer = null;
     if (running?.isConnected && !id) return;
@@ -157,7 +160,7 @@ function onError(id, { code, message = '' }) {
   }
   // Without a session it is about this socket: the hub is full, or cannot make sessions.
   if (!id && running?.isConnected) return;
-  if (TRY_AGAIN.has(code) && running) return relaunch(message);
+  if (TRY_AGAIN.has(code)) return running ? relaunch() : undefined;
   giveUp(ERRORS[code] ?? 'failed', message);
 }
 
@@ -255,7 +258,6 @@ function repair(session) {
     // Many a path comes back by itself, so the last picture stays until it is given up.
     if (!failed) return show('reconnecting');
     endRunning();
-    ui.notice('', true);
     return show('hubLost');
   }
   if (repairing) return failed ? relaunch() : undefined;
@@ -266,12 +268,12 @@ function repair(session) {
 }
 
 /** Ends what runs and takes the next chance by itself, later each time. */
-function relaunch(words = '') {
+function relaunch(words = '', look = 'reconnecting') {
   sayBye('broken');
   endRunning();
   want();
   pausing = true;
-  show(signaling.isOpen ? 'reconnecting' : 'hubLost', words);
+  show(signaling.isOpen ? look : 'hubLost', words);
   after('retry', RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)], () => {
     pausing = false;
     if (wanted && !running) launch();
@@ -304,6 +306,8 @@ function endRunning() {
   latest = null;
   ui.video.srcObject = null;
   ui.picture(false);
+  // It spoke of a picture that went on.
+  ui.notice('', true);
 }
 
 // --- the viewer ---
@@ -344,7 +348,7 @@ async function talk(on) {
   } catch (error) {
     microphone.close();
     ui.talking(false);
-    ui.notice(t(MIC_FAULTS[error.name] ?? 'micBusy'));
+    ui.notice(t(MICROPHONE[error.name] ?? 'micBusy'));
   }
 }
 
