@@ -1,6 +1,6 @@
 // The page's course: hub, sessions, and what the viewer wants, brought together.
 
-import { ERRORS, HARMLESS, TRY_AGAIN } from './errors.js';
+import { ERRORS, HARMLESS, MICROPHONE, TRY_AGAIN } from './errors.js';
 import { Microphone } from './microphone.js';
 import { Session } from './session.js';
 import { Signaling } from './signaling.js';
@@ -134,6 +134,10 @@ function onMessage({ session: id, connect, description, candidate, error, bye })
   if (error) return onError(id, error);
   if (!running || id !== running.id) return;
   if (bye) {
+    const seen = running.firstPictureMs !== null;
+    endRunning();
+    // A camera that restarts is waited for; one that was never seen would only be asked in a circle.
+    if (seen) return relaunch(bye.reason, 'ended');
     interrupted = wanted;
     leave('ended', bye.reason);
   } else if (description || candidate !== undefined) running.receive({ description, candidate });
@@ -142,7 +146,8 @@ function onMessage({ session: id, connect, description, candidate, error, bye })
 function onError(id, { code, message = '' }) {
   console.warn(`${code}: ${message}`);
   if (HARMLESS.has(code)) return;
-  if (id && running && id !== running.id) return;
+  // Of a session that is over here already.
+  if (id && id !== running?.id) return;
   if (code === 'device-offline') {
     nextOffer = null;
     if (running?.isConnected && !id) return;
@@ -155,7 +160,7 @@ function onError(id, { code, message = '' }) {
   }
   // Without a session it is about this socket: the hub is full, or cannot make sessions.
   if (!id && running?.isConnected) return;
-  if (TRY_AGAIN.has(code) && running) return relaunch(message);
+  if (TRY_AGAIN.has(code)) return running ? relaunch() : undefined;
   giveUp(ERRORS[code] ?? 'failed', message);
 }
 
@@ -253,7 +258,6 @@ function repair(session) {
     // Many a path comes back by itself, so the last picture stays until it is given up.
     if (!failed) return show('reconnecting');
     endRunning();
-    ui.notice('', true);
     return show('hubLost');
   }
   if (repairing) return failed ? relaunch() : undefined;
@@ -264,12 +268,12 @@ function repair(session) {
 }
 
 /** Ends what runs and takes the next chance by itself, later each time. */
-function relaunch(words = '') {
+function relaunch(words = '', look = 'reconnecting') {
   sayBye('broken');
   endRunning();
   want();
   pausing = true;
-  show(signaling.isOpen ? 'reconnecting' : 'hubLost', words);
+  show(signaling.isOpen ? look : 'hubLost', words);
   after('retry', RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)], () => {
     pausing = false;
     if (wanted && !running) launch();
@@ -302,6 +306,8 @@ function endRunning() {
   latest = null;
   ui.video.srcObject = null;
   ui.picture(false);
+  // It spoke of a picture that went on.
+  ui.notice('', true);
 }
 
 // --- the viewer ---
@@ -333,12 +339,16 @@ async function talk(on) {
   if (on && !window.isSecureContext) return tellInsecure();
   try {
     const track = on ? await microphone.open() : microphone.close();
+    // Stopped while the browser still asked for leave.
+    if (on && !wanted) return microphone.close();
+    // Unplugged, or leave taken back.
+    if (track) track.onended = () => talk(false);
     await running?.talk(track);
     ui.talking(on);
   } catch (error) {
     microphone.close();
     ui.talking(false);
-    ui.notice(t(error.name === 'NotFoundError' ? 'micMissing' : 'micDenied'));
+    ui.notice(t(MICROPHONE[error.name] ?? 'micBusy'));
   }
 }
 
@@ -347,7 +357,9 @@ async function tellInsecure() {
   try {
     const { httpsPort } = await (await fetch('/v1/info')).json();
     // On loopback only http is at hand; elsewhere the same machine answers on its secure port.
-    if (httpsPort) url = `https://${location.hostname}:${httpsPort}/${location.hash}`;
+    const hash = new URLSearchParams(options);
+    if (token) hash.set('token', token);
+    if (httpsPort) url = `https://${location.hostname}:${httpsPort}/#${hash}`;
   } catch {
     // Then without a link.
   }
@@ -407,7 +419,7 @@ else {
   prepare();
   if (token) openHub();
   else show('token');
-  if (!window.isSecureContext) tellInsecure();
+  if (!window.isSecureContext && !ui.toldInsecure) tellInsecure();
   setInterval(() => running && sample(), STATS_MS);
   // A page that goes away says so; one that the browser keeps in its cache starts again when it is shown.
   addEventListener('pagehide', stop);

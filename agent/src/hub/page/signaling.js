@@ -1,7 +1,8 @@
 // The WebSocket to the hub: opens, reopens with back-off, tells a wrong token from a network fault.
 
 const FIRST_RETRY_MS = 400;
-const LAST_RETRY_MS = 15_000;
+// A camera that starts again should not be waited for much longer than it takes.
+const LAST_RETRY_MS = 5_000;
 // A hub that accepts TCP and then says nothing.
 const OPEN_TIMEOUT_MS = 10_000;
 

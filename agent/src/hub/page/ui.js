@@ -7,6 +7,10 @@ const $ = (id) => document.getElementById(id);
 // For how long controls stay after the last movement while the picture runs.
 const IDLE_MS = 3500;
 const NOTICE_MS = 6000;
+// The statistics of the browser write them as SDP does.
+const CODECS = { H264: 'H.264', H265: 'H.265', opus: 'Opus' };
+// So that the words about the secure page are not in the way again after they were read.
+const TOLD_KEY = 'p2pcam-insecure-told';
 
 /** Per state: a spinner, a tone, and the words of the button below, if any. */
 const LOOKS = {
@@ -15,7 +19,7 @@ const LOOKS = {
   reconnecting: { busy: true },
   stalled: { busy: true },
   offline: { busy: true },
-  hubLost: { busy: true, tone: 'bad' },
+  hubLost: { busy: true, button: 'again', tone: 'bad' },
   ready: { button: 'start' },
   ended: { button: 'start' },
   token: { form: true },
@@ -36,6 +40,7 @@ export class Ui {
   #noticeTimer = 0;
   #idleTimer = 0;
   #sticky = '';
+  #waking = false;
 
   /** actions: start(), stop(), talk(on), token(word), statsShown(on) */
   constructor(actions, device) {
@@ -56,7 +61,7 @@ export class Ui {
       m: () => this.#toggleMute(),
       t: () => $('talk').disabled || actions.talk($('talk').ariaPressed !== 'true'),
       s: () => $('photo').disabled || this.#photo(),
-      i: () => this.#toggleStats(),
+      i: () => $('stats-toggle').disabled || this.#toggleStats(),
       f: () => this.#toggleFull(),
     };
     $('start').onclick = startStop;
@@ -66,12 +71,22 @@ export class Ui {
     $('photo').onclick = this.keys.s;
     $('stats-toggle').onclick = this.keys.i;
     $('full').onclick = this.keys.f;
-    $('insecure-close').onclick = () => ($('insecure').hidden = true);
+    $('insecure-close').onclick = () => {
+      $('insecure').hidden = true;
+      sessionStorage.setItem(TOLD_KEY, '1');
+    };
     $('token-form').onsubmit = (event) => {
       event.preventDefault();
       const word = $('token').value.trim();
       if (word) actions.token(word);
     };
+    $('token-show').onclick = () => this.#showToken($('token').type === 'password');
+    this.video.ondblclick = this.keys.f;
+    // A button that took the focus from a click would take the next space, too.
+    $('bar').onmousedown = (event) => event.preventDefault();
+    // A tap that brings the controls back must not press the one that it happens to hit.
+    addEventListener('pointerdown', () => (this.#waking = this.#isAsleep), true);
+    $('bar').addEventListener('click', (event) => this.#waking && event.detail > 0 && event.stopPropagation(), true);
     addEventListener('keydown', (event) => this.#key(event));
     for (const kind of ['pointermove', 'pointerdown', 'keydown', 'focusin']) addEventListener(kind, () => this.#awake());
     document.addEventListener('fullscreenchange', () => this.#label($('full'), document.fullscreenElement ? 'fullOff' : 'full'));
@@ -89,7 +104,6 @@ export class Ui {
     stage.dataset.state = state;
     stage.toggleAttribute('data-busy', Boolean(look.busy));
     stage.dataset.tone = look.tone ?? 'calm';
-    $('brief').textContent = look.form ? '' : t(state);
     $('bar').hidden = Boolean(look.form) || state === 'noWebrtc';
     $('title').textContent = t(state);
     $('detail').textContent = t(`${state}Detail`);
@@ -97,6 +111,7 @@ export class Ui {
     const form = $('token-form');
     if (form.hidden === Boolean(look.form)) form.hidden = !look.form;
     if (look.form) {
+      this.#showToken(false);
       $('token').focus();
       $('token').select();
     }
@@ -104,6 +119,7 @@ export class Ui {
     $('again').textContent = look.button ? t(look.button) : '';
     this.#icon($('start'), watching ? 'stop' : 'play');
     this.#label($('start'), watching ? 'stop' : 'start');
+    this.#brief();
     this.#allow();
   }
 
@@ -130,12 +146,18 @@ export class Ui {
     this.stage.toggleAttribute('data-talking', on);
     $('talk').ariaPressed = String(on);
     this.#label($('talk'), on ? 'talkOff' : 'talk');
+    this.#brief();
     if (!on) this.level(0);
   }
 
   /** Loudness of the own voice, 0 to 1. */
   level(value) {
     $('talk').style.setProperty('--level', value.toFixed(2));
+  }
+
+  /** Whether the viewer has read, and closed, the words about the secure page. */
+  get toldInsecure() {
+    return sessionStorage.getItem(TOLD_KEY) !== null;
   }
 
   /** Says that there is no microphone here, with the secure address if there is one. */
@@ -148,6 +170,7 @@ export class Ui {
       link.textContent = t('insecureLink');
     }
     $('insecure').hidden = false;
+    this.#awake();
   }
 
   statistics(s) {
@@ -156,10 +179,10 @@ export class Ui {
       sSize: s.width ? `${s.width} × ${s.height}` : '–',
       sFps: n(s.fps, t('sFpsUnit')),
       sBitrate: s.kbps > 1000 ? n(s.kbps / 1000, 'Mbit/s', 1) : n(s.kbps, 'kbit/s'),
-      sRtt: n(s.rttMs, 'ms', s.rttMs < 10 ? 1 : 0),
-      sPath: s.path ? `${t(s.path)} (${s.path}, ${s.protocol ?? '?'})` : '–',
+      sRtt: s.rttMs != null && s.rttMs < 1 ? '< 1 ms' : n(s.rttMs, 'ms'),
+      sPath: s.path ? `${t(s.path)} (${[s.path, s.protocol?.toUpperCase()].filter(Boolean).join(', ')})` : '–',
       sLoss: n(s.lossPercent, '%', 1),
-      sCodec: [s.videoCodec, s.audioCodec].filter(Boolean).join(' · ') || '–',
+      sCodec: [s.videoCodec, s.audioCodec].filter(Boolean).map((name) => CODECS[name] ?? name).join(' · ') || '–',
       sBuffer: n(s.bufferMs, 'ms'),
       sFirst: n(s.firstPictureMs, 'ms'),
     };
@@ -178,7 +201,26 @@ export class Ui {
   /** What makes no sense without a picture is greyed. */
   #allow() {
     const picture = this.stage.hasAttribute('data-picture');
-    for (const id of ['mute', 'talk', 'photo']) $(id).disabled = !picture;
+    for (const id of ['mute', 'talk', 'photo', 'stats-toggle']) $(id).disabled = !picture;
+  }
+
+  /** Beside the name: that it is live. Every other state has words of its own on the card. */
+  #brief() {
+    const { state } = this.stage.dataset;
+    const talking = this.stage.hasAttribute('data-talking');
+    $('brief').textContent = state === 'live' ? t(talking ? 'liveTalking' : 'live') : '';
+  }
+
+  #showToken(on) {
+    $('token').type = on ? 'text' : 'password';
+    $('token-show').ariaPressed = String(on);
+    this.#label($('token-show'), on ? 'tokenHide' : 'tokenShow');
+  }
+
+  /** The controls have stepped back; the same rule is in page.css. */
+  get #isAsleep() {
+    const { stage } = this;
+    return stage.hasAttribute('data-idle') && stage.dataset.state === 'live' && !stage.hasAttribute('data-talking');
   }
 
   #key(event) {
