@@ -92,8 +92,7 @@ async fn sessions_that_end_leave_no_socket_and_no_thread_behind() {
     let agent = Agent::start(Start::default());
     let browser = Browser::start().await;
     let settled = || async {
-        (agent.metric("p2pcam_sessions_open", "") == 0.0
-            && agent.metric("p2pcam_video_encoders", "") == 0.0)
+        (agent.metric("p2pcam_sessions_open", "") == 0.0 && agent.metric("p2pcam_video_encoders", "") == 0.0)
             .then(|| agent.resources())
     };
     let mut after_first = None;

@@ -21,7 +21,9 @@ pub fn viewer_links(links: &[ViewerLink], fingerprint: Option<&str>, secret: boo
         println!("  {url}\n      {}", advice(link.kind));
     }
     if let Some(fingerprint) = fingerprint {
-        println!("\nThe camera made its certificate itself, so the browser asks once. SHA-256:\n  {fingerprint}");
+        println!(
+            "\nThe camera made its certificate itself, so the browser asks once. SHA-256:\n  {fingerprint}"
+        );
     }
     println!();
 }
@@ -29,7 +31,9 @@ pub fn viewer_links(links: &[ViewerLink], fingerprint: Option<&str>, secret: boo
 fn advice(kind: LinkKind) -> &'static str {
     match kind {
         LinkKind::Network => "from any device in this network",
-        LinkKind::NetworkPlain => "from this network, not encrypted: no microphone, and others can read the secret",
+        LinkKind::NetworkPlain => {
+            "from this network, not encrypted: no microphone, and others can read the secret"
+        }
         LinkKind::ThisMachinePlain | LinkKind::ThisMachine => "on this machine",
     }
 }

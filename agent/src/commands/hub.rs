@@ -14,7 +14,10 @@ pub async fn hub(config: Config, show_link: bool) -> anyhow::Result<()> {
     let (secrets, created) = hub::secrets::load_or_create(&state)?;
     let hub = Hub::new(&config.hub, secrets, &server.metrics)?;
     let bound = hub.bind()?;
-    let what = format!("hub for devices and viewers; device token: {}", state.join(hub::secrets::DEVICE_FILE).display());
+    let what = format!(
+        "hub for devices and viewers; device token: {}",
+        state.join(hub::secrets::DEVICE_FILE).display()
+    );
     announce::viewer_links(&hub.links(), bound.fingerprint(), created || show_link, &what);
     server.ready("hub for devices and viewers");
     bound.serve(server.stop.clone()).await?;

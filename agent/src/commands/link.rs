@@ -22,7 +22,10 @@ pub fn link(config: &Config) -> anyhow::Result<ExitCode> {
     let state = config.device.resolved_state_dir();
     let viewer = state.join(hub::secrets::VIEWER_FILE);
     if !viewer.exists() {
-        bail!("{} does not exist yet: `p2pcam-agent run` makes the secrets when it starts first", viewer.display());
+        bail!(
+            "{} does not exist yet: `p2pcam-agent run` makes the secrets when it starts first",
+            viewer.display()
+        );
     }
     let (secrets, _) = hub::secrets::load_or_create(&state)?;
     let id = config.device.resolved_id();

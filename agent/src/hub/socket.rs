@@ -41,7 +41,9 @@ pub(super) async fn run(
     on_message: impl FnMut(Envelope),
 ) -> End {
     let kill = end.kill.clone();
-    kill.run_until_cancelled(talk(&mut socket, &mut end, rates, metrics, on_message)).await.unwrap_or(End::Broke)
+    kill.run_until_cancelled(talk(&mut socket, &mut end, rates, metrics, on_message))
+        .await
+        .unwrap_or(End::Broke)
 }
 
 async fn talk(
