@@ -228,7 +228,7 @@ async fn behind_a_nat_the_reflexive_address_is_found() {
     let transport = transport(None).await;
     let mut servers = Servers::new();
     servers.add_stun(&inside.ip().to_string(), inside.port());
-    let candidates = gathered(&mut transport.open("ufrag", &servers, IcePolicy::All)).await;
+    let candidates = gathered(&mut transport.open(&servers, IcePolicy::All)).await;
     let reflexive: Vec<_> = candidates.iter().filter(|c| c.kind == CandidateKind::ServerReflexive).collect();
     assert_eq!(reflexive.len(), 1, "{candidates:?}");
     assert_eq!(reflexive[0].address, outside);
@@ -240,7 +240,7 @@ async fn behind_a_nat_the_reflexive_address_is_found() {
 async fn without_a_nat_the_reflexive_address_is_not_told_twice() {
     let coturn = Coturn::start().await;
     let transport = transport(None).await;
-    let candidates = gathered(&mut transport.open("ufrag", &coturn.turn("udp"), IcePolicy::All)).await;
+    let candidates = gathered(&mut transport.open(&coturn.turn("udp"), IcePolicy::All)).await;
     let hosts = candidates.iter().filter(|c| c.kind == CandidateKind::Host).count();
     assert_eq!(hosts, transport.local_addresses().len());
     assert_eq!(candidates.len(), hosts + 1, "only the relayed one comes besides: {candidates:?}");
@@ -253,8 +253,8 @@ async fn data_goes_both_ways_through(carrier: &str) {
     let coturn = Coturn::start().await;
     let transport = transport(Some(coturn.ca_file.clone())).await;
     let servers = coturn.turn(carrier);
-    let mut a = transport.open("aaaa", &servers, IcePolicy::Relay);
-    let mut b = transport.open("bbbb", &servers, IcePolicy::Relay);
+    let mut a = transport.open(&servers, IcePolicy::Relay);
+    let mut b = transport.open(&servers, IcePolicy::Relay);
     let (at_a, at_b) = (relayed(&mut a).await, relayed(&mut b).await);
     b.remote_candidate(at_a);
     // Until B's server permits A, it drops what A sends; ICE repeats its checks for this reason.
@@ -287,14 +287,14 @@ async fn data_goes_both_ways_through(carrier: &str) {
     assert_eq!(transport.metrics().allocations.get(), 2);
 
     // The user's quota is two: others get allocations only if these are given back.
-    let mut late = transport.open("late", &servers, IcePolicy::Relay);
+    let mut late = transport.open(&servers, IcePolicy::Relay);
     assert!(gathered(&mut late).await.is_empty(), "the quota is used up");
     drop((a, b, late));
     transport.released().await;
     assert_eq!((transport.metrics().allocations.get(), transport.metrics().endpoints.get()), (0, 0));
     until("the server freed the quota", async || {
-        let mut c = transport.open("cccc", &servers, IcePolicy::Relay);
-        let mut d = transport.open("dddd", &servers, IcePolicy::Relay);
+        let mut c = transport.open(&servers, IcePolicy::Relay);
+        let mut d = transport.open(&servers, IcePolicy::Relay);
         let found = (gathered(&mut c).await.len(), gathered(&mut d).await.len());
         drop((c, d));
         transport.released().await;
@@ -324,7 +324,7 @@ async fn wrong_credentials_are_told_in_words() {
     let (log, _guard) = Log::listen();
     let transport = transport(None).await;
     let wrong = servers(&format!("turn:127.0.0.1:{}", coturn.port), "looking-glass");
-    assert!(gathered(&mut transport.open("ufrag", &wrong, IcePolicy::Relay)).await.is_empty());
+    assert!(gathered(&mut transport.open(&wrong, IcePolicy::Relay)).await.is_empty());
     let lines = log.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("401") && lines[0].contains("user name or password is wrong"), "{lines:?}");
@@ -336,7 +336,7 @@ async fn a_tls_server_that_nobody_vouches_for_is_refused_in_words() {
     let coturn = Coturn::start().await;
     let (log, _guard) = Log::listen();
     let transport = transport(None).await;
-    assert!(gathered(&mut transport.open("ufrag", &coturn.turn("tls"), IcePolicy::Relay)).await.is_empty());
+    assert!(gathered(&mut transport.open(&coturn.turn("tls"), IcePolicy::Relay)).await.is_empty());
     let lines = log.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("certificate"), "{lines:?}");
@@ -351,7 +351,7 @@ async fn a_session_keeps_at_most_two_allocations() {
         let url = format!("turn:127.0.0.1:{}", coturn.port);
         assert!(servers.add(&[url], Some("alice"), Some("wonderland")).is_empty());
     }
-    let mut endpoint = transport.open("ufrag", &servers, IcePolicy::Relay);
+    let mut endpoint = transport.open(&servers, IcePolicy::Relay);
     assert_eq!(gathered(&mut endpoint).await.len(), 2);
     assert_eq!(transport.metrics().allocations.get(), 2);
 }
@@ -363,7 +363,7 @@ async fn a_dead_stun_server_delays_no_host_candidate_and_costs_one_line() {
     let transport = transport(None).await;
     let mut servers = Servers::new();
     servers.add_stun("127.0.0.1", silent.local_addr().unwrap().port());
-    let mut endpoint = transport.open("ufrag", &servers, IcePolicy::All);
+    let mut endpoint = transport.open(&servers, IcePolicy::All);
     for _ in transport.local_addresses() {
         match timeout(DEADLINE, endpoint.next()).await.unwrap() {
             EndpointEvent::Candidate(candidate) => assert_eq!(candidate.kind, CandidateKind::Host),

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
-    end::End,
+    end::{End, no_path},
     manager::Shared,
-    offer::{self, Offer},
-    peer::{IceCredentials, Peer, PeerEvent},
+    offer::{Answer, Codecs, Offer},
+    peer::{Peer, PeerEvent},
+    trickle::Trickle,
     warm_up::WarmUp,
 };
 use crate::{
@@ -22,11 +23,9 @@ use crate::{
         video::{AccessUnit, VideoSubscription},
     },
     signaling::message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
-    transport::{Endpoint, EndpointEvent, LocalCandidate},
+    transport::{Endpoint, EndpointEvent},
 };
 
-/// Candidates kept until the other side can use them: browsers give some ten, a flood is not stored.
-const MAX_HELD: usize = 64;
 /// A talker that sends nothing for this long gives the speaker back.
 const TALK_IDLE: Duration = Duration::from_secs(3);
 /// A session without any deadline of its own looks around this often.
@@ -48,19 +47,12 @@ pub(super) struct Session {
     pub commands: mpsc::Receiver<Command>,
     pub stop: CancellationToken,
     pub endpoint: Endpoint,
-    pub ice: IceCredentials,
 }
 
 /// The moving parts of a running session.
 struct Running {
     peer: Option<Peer>,
-    /// Identification tag of the first m-section, which candidates are sent for.
-    mid: String,
-    local: Vec<LocalCandidate>,
-    local_done: bool,
-    /// Remote candidates that came before the offer.
-    early: Vec<Candidate>,
-    remote_seen: usize,
+    trickle: Trickle,
     started: Instant,
     connected: bool,
     ever_connected: bool,
@@ -76,11 +68,7 @@ impl Session {
         let now = Instant::now();
         let mut run = Running {
             peer: None,
-            mid: String::new(),
-            local: Vec::new(),
-            local_done: false,
-            early: Vec::new(),
-            remote_seen: 0,
+            trickle: Trickle::default(),
             started: now,
             connected: false,
             ever_connected: false,
@@ -108,7 +96,8 @@ impl Session {
 
     async fn serve(&mut self, run: &mut Running) -> End {
         loop {
-            if let Some(end) = self.pump(run) {
+            // Here and not beside the select below: a flood of datagrams must not make it late.
+            if let Some(end) = self.tick(run, Instant::now()).or_else(|| self.pump(run)) {
                 return end;
             }
             let wake = self.wake_at(run);
@@ -121,20 +110,23 @@ impl Session {
                 event = self.endpoint.next() => self.network(run, event),
                 unit = next_unit(&mut run.video) => self.picture(run, unit),
                 frame = next_frame(&mut run.audio) => self.sound(run, frame),
-                () = tokio::time::sleep_until(wake.into()) => {
-                    let now = Instant::now();
-                    if let Some(peer) = &mut run.peer {
-                        peer.handle_timeout(now);
-                    }
-                    if run.talker.as_ref().is_some_and(|(_, heard)| now.duration_since(*heard) > TALK_IDLE) {
-                        run.talker = None;
-                    }
-                    if !run.ever_connected && now >= run.started + self.shared.connect_timeout {
-                        return End::NoPath;
-                    }
-                }
+                () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
+    }
+
+    /// Does what time is due for.
+    fn tick(&self, run: &mut Running, now: Instant) -> Option<End> {
+        if let Some(peer) = &mut run.peer
+            && peer.poll_timeout().is_some_and(|due| due <= now)
+        {
+            peer.handle_timeout(now);
+        }
+        if run.talker.as_ref().is_some_and(|(_, heard)| now.duration_since(*heard) > TALK_IDLE) {
+            run.talker = None;
+        }
+        let late = !run.ever_connected && now >= run.started + self.shared.connect_timeout;
+        late.then_some(End::NoPath)
     }
 
     fn wake_at(&self, run: &mut Running) -> Instant {
@@ -206,6 +198,7 @@ impl Session {
 
     fn connected(&mut self, run: &mut Running) {
         if run.connected {
+            self.reconnected(run);
             return;
         }
         run.connected = true;
@@ -215,7 +208,7 @@ impl Session {
         }
         self.shared.metrics.connected.inc();
         let Some(peer) = &mut run.peer else { return };
-        let path = peer.path(now);
+        let path = peer.path();
         info!("connected after {} ms, {path}", run.started.elapsed().as_millis());
         let units = run.warm_up.finish();
         if units.is_empty() {
@@ -227,18 +220,27 @@ impl Session {
         run.audio = peer.audio_codec().map(|codec| self.shared.media.audio.subscribe(codec));
     }
 
+    /// The path is back, or there is a new one.
+    fn reconnected(&self, run: &mut Running) {
+        if let Some(peer) = &mut run.peer {
+            info!("connected again, {}", peer.path());
+        }
+        // What was sent meanwhile is lost: the picture goes on with the next key frame.
+        if let Some(video) = &run.video {
+            video.request_keyframe();
+        }
+    }
+
     fn network(&mut self, run: &mut Running, event: EndpointEvent) {
         match event {
             EndpointEvent::Candidate(candidate) => {
                 if let Some(peer) = &mut run.peer {
-                    self.offer_candidate(peer, &run.mid, &candidate);
+                    self.tell_candidate(&run.trickle, peer, &candidate);
                 }
-                if run.local.len() < MAX_HELD {
-                    run.local.push(candidate);
-                }
+                run.trickle.found(candidate);
             }
             EndpointEvent::GatheringDone => {
-                run.local_done = true;
+                run.trickle.done = true;
                 if run.peer.is_some() {
                     self.send(Body::Candidate(None));
                 }
@@ -255,13 +257,7 @@ impl Session {
         match command {
             Command::Description(description) => return self.description(run, &description),
             Command::Candidate(Some(candidate)) => {
-                run.remote_seen += 1;
-                match &mut run.peer {
-                    Some(peer) => self.remote_candidate(peer, &candidate),
-                    None if run.early.len() < MAX_HELD => run.early.push(candidate),
-                    None => self
-                        .refuse(code::TOO_MANY_MESSAGES, "more candidates than a viewer has; send the offer"),
-                }
+                self.take_candidate(&mut run.trickle, run.peer.as_mut(), candidate.candidate);
             }
             Command::Candidate(None) => debug!("viewer has no more candidates"),
             Command::Bye(bye) => return Some(End::ViewerLeft(bye.reason)),
@@ -276,94 +272,76 @@ impl Session {
             return None;
         }
         let arrived = Instant::now();
-        match &mut run.peer {
-            None => match self.answer(run, &description.sdp, arrived) {
-                Ok(()) => None,
-                Err(error) => {
-                    self.shared.metrics.offers_refused.inc();
-                    Some(End::OfferRefused(error))
-                }
-            },
-            Some(_) if !run.ever_connected => {
+        let Some(mut peer) = run.peer.take() else {
+            return self.answer(run, &description.sdp, arrived).err().map(|error| {
                 self.shared.metrics.offers_refused.inc();
-                let words = "an offer is pending: wait until its path is up, or start another session";
-                self.refuse(code::WRONG_STATE, words);
-                None
-            }
-            Some(peer) => {
-                match offer::clean(&description.sdp)
-                    .and_then(|sdp| peer.answer_again(arrived, &sdp).map_err(|e| offer::bad_sdp(&e)))
-                {
-                    Ok(sdp) => {
-                        self.send(Body::Description(Description { sdp, kind: SdpType::Answer }));
-                        info!("answered another offer of the viewer");
-                    }
-                    // The session goes on as agreed before.
-                    Err(error) => self.send(Body::Error(error)),
-                }
-                None
-            }
+                End::OfferRefused(error)
+            });
+        };
+        let answered = if run.ever_connected {
+            self.answer_again(run, &mut peer, &description.sdp, arrived)
+        } else {
+            let words = "an offer is pending: wait until its path is up, or start another session";
+            Err(WireError { code: code::WRONG_STATE.into(), message: words.into() })
+        };
+        if let Err(error) = answered {
+            // The session goes on as agreed before.
+            self.shared.metrics.offers_refused.inc();
+            self.refuse(&error.code, &error.message);
         }
+        run.peer = Some(peer);
+        None
     }
 
     fn answer(&mut self, run: &mut Running, sdp: &str, arrived: Instant) -> Result<(), WireError> {
+        let shared = self.shared.clone();
         let offer = Offer::read(sdp)?;
-        let shared = &self.shared;
-        let (mut peer, answer) = offer.answer(arrived, &self.ice, shared)?;
+        let with = Answer {
+            codecs: Codecs { video: shared.media.video.codecs(), audio: shared.media.audio.codecs() },
+            certificate: &shared.certificate,
+            disconnect_timeout: shared.disconnect_timeout,
+        };
+        let (mut peer, answer) = offer.answer(arrived, &with)?;
+        // Before the answer goes out: the first check comes right after it.
+        self.endpoint.answer_to(peer.ufrag());
         self.send(Body::Description(Description { sdp: answer, kind: SdpType::Answer }));
         shared.metrics.answer.observe(arrived.elapsed().as_secs_f64());
         info!("offer answered in {:.1} ms: {}", arrived.elapsed().as_secs_f32() * 1e3, peer.words());
-        run.mid = offer.first_mid().to_owned();
-        for candidate in &run.local {
-            self.offer_candidate(&mut peer, &run.mid, candidate);
-        }
-        if run.local_done {
-            self.send(Body::Candidate(None));
-        }
-        for candidate in std::mem::take(&mut run.early) {
-            self.remote_candidate(&mut peer, &candidate);
-        }
-        for line in offer.candidates() {
-            self.permit(line);
-        }
+        run.trickle.place = offer.place(&peer);
+        self.tell_candidates(&run.trickle, &mut peer);
+        self.take_candidates(&mut run.trickle, &mut peer, &offer);
         // The camera and the encoder wake up while the path is being made.
         run.video = peer.video_codec().map(|codec| shared.media.video.subscribe(codec));
         run.peer = Some(peer);
         Ok(())
     }
 
-    /// Gives a local candidate to the ICE agent and to the viewer.
-    fn offer_candidate(&self, peer: &mut Peer, mid: &str, candidate: &LocalCandidate) {
-        let line = candidate.to_line(&self.ice.ufrag);
-        if let Err(e) = peer.add_local_candidate(&line) {
-            warn!("own candidate {line} not taken: {e}");
-            return;
+    /// Answers a later offer: an ICE restart, or a change of direction.
+    fn answer_again(
+        &self,
+        run: &mut Running,
+        peer: &mut Peer,
+        sdp: &str,
+        arrived: Instant,
+    ) -> Result<(), WireError> {
+        let before = peer.ufrag().to_owned();
+        let offer = Offer::read(sdp)?;
+        let answer = offer.answer_again(arrived, peer)?;
+        let restarted = peer.ufrag() != before;
+        if restarted {
+            self.endpoint.answer_to(peer.ufrag());
         }
-        self.send(Body::Candidate(Some(Candidate {
-            candidate: line,
-            sdp_m_line_index: Some(0),
-            sdp_mid: Some(mid.to_owned()),
-        })));
-    }
-
-    fn remote_candidate(&self, peer: &mut Peer, candidate: &Candidate) {
-        if candidate.candidate.contains(".local ") {
-            // A browser's hidden host address: its own checks will show it (peer reflexive).
-            debug!("mDNS candidate left to the viewer's checks");
-            return;
+        self.send(Body::Description(Description { sdp: answer, kind: SdpType::Answer }));
+        run.trickle.place = offer.place(peer);
+        if restarted {
+            info!("the viewer looks for a new path (ICE restart)");
+            run.trickle.restart();
+            self.tell_candidates(&run.trickle, peer);
+        } else {
+            info!("answered another offer of the viewer");
         }
-        self.permit(&candidate.candidate);
-        if let Err(e) = peer.add_remote_candidate(&candidate.candidate) {
-            let words = format!("candidate {:?} not understood: {e}", candidate.candidate);
-            self.refuse(code::BAD_CANDIDATE, &words);
-        }
-    }
-
-    /// Lets relays know that this address may send.
-    fn permit(&self, line: &str) {
-        if let Some(address) = offer::candidate_address(line) {
-            self.endpoint.remote_candidate(address);
-        }
+        self.take_candidates(&mut run.trickle, peer, &offer);
+        Ok(())
     }
 
     fn picture(&mut self, run: &mut Running, unit: Option<Arc<AccessUnit>>) {
@@ -390,12 +368,12 @@ impl Session {
         }
     }
 
-    fn refuse(&self, code: &str, message: &str) {
+    pub(super) fn refuse(&self, code: &str, message: &str) {
         debug!("refused ({code}): {message}");
         self.send(Body::Error(WireError { code: code.into(), message: message.into() }));
     }
 
-    fn send(&self, body: Body) {
+    pub(super) fn send(&self, body: Body) {
         if self.outbox.try_send(Envelope::new(self.id.clone(), body)).is_err() {
             self.shared.metrics.messages_dropped.inc();
             debug!("message not sent: the link is down and its queue is full");
@@ -407,7 +385,9 @@ impl Session {
         match end {
             End::ViewerLeft(_) | End::ViewerError(_) | End::LinkGone => {}
             End::OfferRefused(error) => self.send(Body::Error(error.clone())),
-            End::NoPath => self.refuse(code::NO_PATH, &no_path(&run.local, run.remote_seen)),
+            End::NoPath => {
+                self.refuse(code::NO_PATH, &no_path(run.trickle.local(), run.trickle.remote_seen()))
+            }
             End::Shutdown | End::PathLost | End::ViewerClosed => {
                 self.send(Body::Bye(Bye { reason: end.to_string() }));
             }
@@ -419,25 +399,6 @@ fn send_picture(peer: &mut Peer, now: Instant, unit: &AccessUnit) {
     if let Err(e) = peer.send_video(now, unit) {
         debug!("picture not sent: {e}");
     }
-}
-
-/// What was tried, and what would help.
-fn no_path(local: &[LocalCandidate], remote_seen: usize) -> String {
-    use crate::transport::CandidateKind::{Host, Relayed, ServerReflexive};
-    let count = |kind| local.iter().filter(|c| c.kind == kind).count();
-    let (host, reflexive, relayed) = (count(Host), count(ServerReflexive), count(Relayed));
-    let advice = match (remote_seen, reflexive, relayed) {
-        (0, ..) => "no candidate came from the viewer: its network may block WebRTC",
-        (_, 0, 0) => {
-            "the camera reached no STUN or TURN server: check its internet access and the server addresses"
-        }
-        (_, _, 0) => "both sides seem to be behind strict NATs: configure a TURN server",
-        _ => "not even the relay worked: check that the TURN server's ports are open for both sides",
-    };
-    format!(
-        "no path: the camera offered {host} host, {reflexive} reflexive and {relayed} relayed candidates, \
-         the viewer {remote_seen}; {advice}"
-    )
 }
 
 async fn next_unit(video: &mut Option<VideoSubscription>) -> Option<Arc<AccessUnit>> {

@@ -13,7 +13,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use super::{
     driver::{Command, Session},
     metrics::SessionMetrics,
-    peer::{IceCredentials, new_certificate},
+    peer::new_certificate,
 };
 use crate::{
     config::{IceConfig, IcePolicy, SessionConfig},
@@ -162,13 +162,9 @@ impl Sessions {
                     );
                     return refuse(code::TOO_MANY_SESSIONS, words);
                 };
-                return match self.open(id.clone(), &connect, link, permit, tasks, goodbye) {
-                    Ok(mailbox) => {
-                        mailboxes.insert(id, mailbox);
-                        None
-                    }
-                    Err(e) => refuse(code::INTERNAL, format!("session not opened: {e:#}")),
-                };
+                let mailbox = self.open(id.clone(), &connect, link, permit, tasks, goodbye);
+                mailboxes.insert(id, mailbox);
+                return None;
             }
             Body::Description(description) => Command::Description(description),
             Body::Candidate(candidate) => Command::Candidate(candidate),
@@ -198,11 +194,10 @@ impl Sessions {
         permit: OwnedSemaphorePermit,
         tasks: &mut JoinSet<SessionId>,
         goodbye: &CancellationToken,
-    ) -> anyhow::Result<Mailbox> {
-        let ice = IceCredentials::generate()?;
+    ) -> Mailbox {
         let servers = self.servers(connect);
         let policy: IcePolicy = self.0.ice.policy;
-        let endpoint = self.0.transport.open(&ice.ufrag, &servers, policy);
+        let endpoint = self.0.transport.open(&servers, policy);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let session = Session {
             id: id.clone(),
@@ -211,7 +206,6 @@ impl Sessions {
             commands: inbox,
             stop: goodbye.child_token(),
             endpoint,
-            ice,
         };
         let span = info_span!("viewer", session = %id);
         tasks.spawn(
@@ -222,7 +216,7 @@ impl Sessions {
             }
             .instrument(span),
         );
-        Ok(Mailbox { commands })
+        Mailbox { commands }
     }
 
     /// The servers of `connect` and of agent.toml.

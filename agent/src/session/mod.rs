@@ -15,6 +15,8 @@ pub mod negotiation;
 mod offer;
 mod packets;
 pub mod peer;
+mod tracks;
+mod trickle;
 mod warm_up;
 
 pub use manager::{Media, Sessions};

@@ -10,71 +10,40 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use rtc::{
     interceptor::{Registry, Slot},
-    media_stream::MediaStreamTrack,
     peer_connection::{
         RTCPeerConnection, RTCPeerConnectionBuilder,
         certificate::RTCCertificate,
         configuration::{
             RTCConfigurationBuilder,
             interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc},
-            media_engine::{
-                MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU, MIME_TYPE_RTX, MIME_TYPE_VP8,
-                MediaEngine,
-            },
+            media_engine::MediaEngine,
             setting_engine::SettingEngineBuilder,
         },
         event::RTCPeerConnectionEvent,
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
         state::RTCPeerConnectionState,
-        transport::RTCIceCandidateInit,
+        transport::{RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit},
     },
     rtcp::payload_feedbacks::{
         full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
         receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate,
     },
-    rtp_transceiver::{
-        RTCRtpSenderId,
-        rtp_sender::{
-            RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
-            RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
-        },
-    },
+    rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind},
     sansio::Protocol,
     shared::{TaggedBytesMut, TransportContext, TransportProtocol},
-    statistics::{StatsSelector, report::RTCStatsReportEntry},
 };
 
 use super::{
     feedback::{GUARD_SLOT, Inbound, NackGuard, RequestTap, TAP_SLOT},
     negotiation::{AudioChoice, VideoChoice},
-    packets::{AudioPackets, ExtensionIds, RtpStream, VideoPackets, uri},
+    packets::{AudioPackets, RtpStream, VideoPackets, uri},
+    tracks::{self, AUDIO_TRACK, Seeds, VIDEO_TRACK, extension_ids},
 };
 use crate::media::{
     audio::{AudioCodec, AudioFrame},
     video::{AccessUnit, VideoCodec},
 };
-
-/// ICE credentials of one session (RFC 8839 section 5.4), made at `connect` so that gathering can start before the offer.
-#[derive(Clone)]
-pub struct IceCredentials {
-    /// Username fragment, 8 ice-chars.
-    pub ufrag: String,
-    /// Password, 24 ice-chars.
-    pub password: String,
-}
-
-impl IceCredentials {
-    /// Fresh ones from the operating system's randomness.
-    pub fn generate() -> anyhow::Result<Self> {
-        // 64 ice-chars (RFC 8839 section 5.4) less the two that look odd in logs.
-        const CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut random = [0u8; 32];
-        getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no randomness from the system: {e}"))?;
-        let text: String = random.iter().map(|b| char::from(CHARS[usize::from(b & 63)])).collect();
-        Ok(Self { ufrag: text[..8].into(), password: text[8..].into() })
-    }
-}
 
 /// How long a peer may be without any packet before its path counts as lost, and before it counts as gone.
 #[derive(Clone, Copy, Debug)]
@@ -87,14 +56,16 @@ pub struct PathTimeouts {
 
 /// What is needed to answer an offer.
 pub struct Answering<'a> {
-    /// The cleaned offer (CRLF, BUNDLE).
+    /// The offer with nothing but the sections below (CRLF, BUNDLE, directions named).
     pub offer: &'a str,
     /// The video m-section's identification tag and choice.
     pub video: Option<(&'a str, VideoChoice)>,
     /// The audio m-section's identification tag and choice.
     pub audio: Option<(&'a str, AudioChoice)>,
-    /// Made at `connect`.
-    pub ice: &'a IceCredentials,
+    /// Whether the viewer wants our sound; else its section only brings its voice.
+    pub listens: bool,
+    /// `a=setup` of the offer (RFC 5763 section 5), if any.
+    pub setup: Option<&'a str>,
     /// The agent's DTLS certificate.
     pub certificate: &'a RTCCertificate,
     /// See there.
@@ -156,6 +127,8 @@ pub struct Peer {
     video: Option<(Sending<VideoPackets>, VideoCodec)>,
     audio: Option<(Sending<AudioPackets>, AudioCodec)>,
     heard: Vec<(u8, AudioCodec)>,
+    mids: Vec<String>,
+    ufrag: String,
     events: VecDeque<PeerEvent>,
 }
 
@@ -166,16 +139,10 @@ impl Peer {
     pub fn answer(now: Instant, with: Answering<'_>) -> Result<(Self, String)> {
         let mut engine = MediaEngine::default();
         if let Some((_, choice)) = &with.video {
-            register_video(&mut engine, choice)?;
+            tracks::register_video(&mut engine, choice)?;
         }
         if let Some((_, choice)) = &with.audio {
-            for (codec, offered) in &choice.common {
-                let parameters = RTCRtpCodecParameters {
-                    rtp_codec: audio_codec(*codec, offered.fmtp.as_deref()),
-                    payload_type: offered.number,
-                };
-                engine.register_codec(parameters, RtpCodecKind::Audio)?;
-            }
+            tracks::register_audio(&mut engine, choice)?;
         }
         let registry = configure_rtcp_reports(configure_nack(Registry::new(), &mut engine));
         let registry = configure_twcc(registry, &mut engine)?
@@ -196,7 +163,7 @@ impl Peer {
             )?;
         }
         let settings = SettingEngineBuilder::new()
-            .with_ice_credentials(with.ice.ufrag.clone(), with.ice.password.clone())
+            .with_answering_dtls_role(answering_role(with.setup))
             .with_ice_timeouts(
                 Some(with.timeouts.disconnected),
                 Some(with.timeouts.failed),
@@ -218,18 +185,24 @@ impl Peer {
 
         let seeds = Seeds::new();
         let video_sender = match &with.video {
-            Some((_, choice)) => Some(pc.add_track(video_track(choice, seeds.video_ssrc, seeds.rtx_ssrc))?),
+            Some((_, choice)) => {
+                Some(pc.add_track(tracks::video_track(choice, seeds.video_ssrc, seeds.rtx_ssrc))?)
+            }
             None => None,
         };
         let audio_sender = match &with.audio {
-            Some((_, choice)) => Some(pc.add_track(audio_track(choice, seeds.audio_ssrc))?),
-            None => None,
+            Some((_, choice)) if with.listens => {
+                Some(pc.add_track(tracks::audio_track(choice, seeds.audio_ssrc))?)
+            }
+            _ => None,
         };
         pc.set_remote_description(now, RTCSessionDescription::offer(with.offer.to_owned())?)?;
         let answer = pc.create_answer(None)?;
         let sdp = answer.sdp.clone();
         pc.set_local_description(now, answer)?;
 
+        let mids = [with.video.as_ref().map(|v| v.0), with.audio.as_ref().map(|a| a.0)];
+        let mids = mids.into_iter().flatten().map(ToOwned::to_owned).collect();
         let video = with.video.zip(video_sender).map(|((mid, choice), sender)| {
             let ids = extension_ids(&mut pc, sender);
             let stream = RtpStream::new(
@@ -253,16 +226,24 @@ impl Peer {
                 RtpStream::new(seeds.audio_ssrc, payload_type, clock, now, seeds.audio_start, mid, ids);
             (Sending { track: AUDIO_TRACK.into(), packets: AudioPackets::new(stream) }, choice.send)
         });
-        Ok((Self { pc, video, audio, heard, events: VecDeque::new() }, sdp))
+        let ufrag = ufrag_of(&sdp);
+        Ok((Self { pc, video, audio, heard, mids, ufrag, events: VecDeque::new() }, sdp))
     }
 
-    /// Answers a later offer of the same session: an ICE restart or a change of direction. The codecs stay.
+    /// Answers a later offer of the same session: an ICE restart, after which [`Self::ufrag`] is another and all
+    /// candidates are to be told again, or a change of direction. The codecs stay.
     pub fn answer_again(&mut self, now: Instant, offer: &str) -> Result<String> {
         self.pc.set_remote_description(now, RTCSessionDescription::offer(offer.to_owned())?)?;
         let answer = self.pc.create_answer(None)?;
         let sdp = answer.sdp.clone();
         self.pc.set_local_description(now, answer)?;
+        self.ufrag = ufrag_of(&sdp);
         Ok(sdp)
+    }
+
+    /// Identification tags of the m-sections that were agreed on.
+    pub fn mids(&self) -> &[String] {
+        &self.mids
     }
 
     /// What is sent, if video was agreed on.
@@ -388,22 +369,25 @@ impl Peer {
         self.pc.handle_write(TaggedRTCMessage { now, message })
     }
 
-    /// The path in words, as in "host to prflx over udp".
-    pub fn path(&mut self, now: Instant) -> String {
-        let report = self.pc.get_stats(now, StatsSelector::None);
-        let kind = |id: &str| match report.get(id) {
-            Some(RTCStatsReportEntry::LocalCandidate(c) | RTCStatsReportEntry::RemoteCandidate(c)) => {
-                c.candidate_type.to_string()
-            }
-            _ => "unknown".into(),
+    /// The ICE user name fragment of the answer; a new one after an ICE restart. Viewers' checks name it.
+    pub fn ufrag(&self) -> &str {
+        &self.ufrag
+    }
+
+    /// The path in words: "host 192.0.2.1:5000 to prflx 198.51.100.1:6000".
+    pub fn path(&mut self) -> String {
+        // All tracks share one transport.
+        let id = self.pc.get_receivers().next();
+        let receiver = id.and_then(|id| self.pc.rtp_receiver(id));
+        let transport = receiver.as_ref().and_then(|receiver| receiver.transport());
+        let Some(pair) = transport.and_then(|t| t.ice_transport().get_selected_candidate_pair()) else {
+            return "path unknown".into();
         };
-        let pair = report.candidate_pairs().find(|pair| pair.nominated);
-        match pair {
-            Some(pair) => {
-                format!("{} to {}", kind(&pair.local_candidate_id), kind(&pair.remote_candidate_id))
-            }
-            None => "path unknown".into(),
-        }
+        let end = |c: &RTCIceCandidate| {
+            let address = c.address.parse().map(|ip| SocketAddr::new(ip, c.port).to_string());
+            format!("{} {}", c.typ, address.unwrap_or_else(|_| format!("{}:{}", c.address, c.port)))
+        };
+        format!("{} to {}", end(pair.local()), end(pair.remote()))
     }
 
     /// Ends the session: the last datagrams (DTLS close_notify) come out of [`Self::poll_transmit`].
@@ -411,6 +395,20 @@ impl Peer {
         if let Err(e) = self.pc.close() {
             tracing::debug!("close: {e}");
         }
+    }
+}
+
+/// The stack's own answer has one; where it had none, no check would ever find the session.
+fn ufrag_of(answer: &str) -> String {
+    answer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().trim().to_owned()
+}
+
+/// The other side of what the offer takes; where it leaves the choice, the stack's rules hold.
+fn answering_role(setup: Option<&str>) -> RTCDtlsRole {
+    match setup {
+        Some("active") => RTCDtlsRole::Server,
+        Some("passive") => RTCDtlsRole::Client,
+        _ => RTCDtlsRole::Unspecified,
     }
 }
 
@@ -423,125 +421,6 @@ const ICE_MAX_CHECKS: u16 = 200;
 /// How long a relayed pair waits for a direct one.
 const RELAY_PATIENCE: Duration = Duration::from_millis(500);
 
-const STREAM: &str = "p2pcam";
-const VIDEO_TRACK: &str = "video";
-const AUDIO_TRACK: &str = "audio";
-
-/// Random identities and starts of the RTP streams (RFC 3550 section 5.1).
-struct Seeds {
-    video_ssrc: u32,
-    rtx_ssrc: u32,
-    audio_ssrc: u32,
-    video_start: u64,
-    audio_start: u64,
-}
-
-impl Seeds {
-    fn new() -> Self {
-        let ssrc = || getrandom::u32().unwrap_or(0x7032_7063).max(1);
-        let video_ssrc = ssrc();
-        Self {
-            video_ssrc,
-            // Distinct by construction, wherever the randomness came from.
-            rtx_ssrc: video_ssrc ^ 0x0101_0101,
-            audio_ssrc: video_ssrc ^ 0x0202_0202,
-            video_start: getrandom::u64().unwrap_or_default(),
-            audio_start: getrandom::u64().unwrap_or_default(),
-        }
-    }
-}
-
-fn feedback(pairs: &[(&str, &str)]) -> Vec<RTCPFeedback> {
-    pairs
-        .iter()
-        .map(|(typ, parameter)| RTCPFeedback { typ: (*typ).into(), parameter: (*parameter).into() })
-        .collect()
-}
-
-fn video_codec(choice: &VideoChoice) -> RTCRtpCodec {
-    RTCRtpCodec {
-        mime_type: match choice.codec {
-            VideoCodec::H264 => MIME_TYPE_H264.into(),
-            VideoCodec::Vp8 => MIME_TYPE_VP8.into(),
-        },
-        clock_rate: 90_000,
-        channels: 0,
-        sdp_fmtp_line: choice.offered.fmtp.clone().unwrap_or_default(),
-        rtcp_feedback: feedback(&[
-            ("goog-remb", ""),
-            ("transport-cc", ""),
-            ("ccm", "fir"),
-            ("nack", ""),
-            ("nack", "pli"),
-        ]),
-    }
-}
-
-fn register_video(engine: &mut MediaEngine, choice: &VideoChoice) -> Result<()> {
-    let payload_type = choice.offered.number;
-    engine.register_codec(
-        RTCRtpCodecParameters { rtp_codec: video_codec(choice), payload_type },
-        RtpCodecKind::Video,
-    )?;
-    if let Some(rtx) = choice.rtx {
-        let codec = RTCRtpCodec {
-            mime_type: MIME_TYPE_RTX.into(),
-            clock_rate: 90_000,
-            sdp_fmtp_line: format!("apt={payload_type}"),
-            ..Default::default()
-        };
-        engine.register_codec(
-            RTCRtpCodecParameters { rtp_codec: codec, payload_type: rtx },
-            RtpCodecKind::Video,
-        )?;
-    }
-    Ok(())
-}
-
-fn audio_codec(codec: AudioCodec, fmtp: Option<&str>) -> RTCRtpCodec {
-    RTCRtpCodec {
-        mime_type: match codec {
-            AudioCodec::Opus => MIME_TYPE_OPUS,
-            AudioCodec::Pcmu => MIME_TYPE_PCMU,
-            AudioCodec::Pcma => MIME_TYPE_PCMA,
-        }
-        .into(),
-        clock_rate: codec.clock_rate(),
-        channels: if codec == AudioCodec::Opus { 2 } else { 0 },
-        sdp_fmtp_line: fmtp.unwrap_or_default().into(),
-        rtcp_feedback: feedback(&[("transport-cc", "")]),
-    }
-}
-
-fn video_track(choice: &VideoChoice, ssrc: u32, rtx: u32) -> MediaStreamTrack {
-    let rtx = choice.rtx.map(|_| RTCRtpRtxParameters { ssrc: rtx });
-    let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), rtx, ..Default::default() };
-    track(VIDEO_TRACK, RtpCodecKind::Video, coding, video_codec(choice))
-}
-
-fn audio_track(choice: &AudioChoice, ssrc: u32) -> MediaStreamTrack {
-    let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() };
-    let (codec, offered) = &choice.common[0];
-    track(AUDIO_TRACK, RtpCodecKind::Audio, coding, audio_codec(*codec, offered.fmtp.as_deref()))
-}
-
-fn track(
-    id: &str,
-    kind: RtpCodecKind,
-    coding: RTCRtpCodingParameters,
-    codec: RTCRtpCodec,
-) -> MediaStreamTrack {
-    let encoding =
-        RTCRtpEncodingParameters { rtp_coding_parameters: coding, active: true, codec, ..Default::default() };
-    MediaStreamTrack::new(STREAM.into(), id.into(), id.into(), kind, vec![encoding])
-}
-
-fn extension_ids(pc: &mut RTCPeerConnection, sender: RTCRtpSenderId) -> ExtensionIds {
-    let Some(mut sender) = pc.rtp_sender(sender) else { return ExtensionIds::default() };
-    let extensions = &sender.get_parameters().rtp_parameters.header_extensions;
-    ExtensionIds::from_negotiated(extensions.iter().map(|e| (e.id, e.uri.as_str())))
-}
-
 /// A DTLS certificate for the life of the process: browsers check its fingerprint only, which the answer carries.
 pub fn new_certificate() -> anyhow::Result<RTCCertificate> {
     let provider = rtc::crypto::default_provider()?;
@@ -549,10 +428,6 @@ pub fn new_certificate() -> anyhow::Result<RTCCertificate> {
     let scheme = rtc::crypto::SignatureScheme::EcdsaP256Sha256;
     Ok(RTCCertificate::generate(provider.crypto(), scheme, params)?)
 }
-
-#[cfg(test)]
-#[path = "peer_tests.rs"]
-mod tests;
 
 #[cfg(test)]
 #[path = "peer_network_tests.rs"]

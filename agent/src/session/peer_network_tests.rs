@@ -26,8 +26,8 @@ use rtc::{
 use super::*;
 use crate::{
     media::video::AccessUnit,
-    session::negotiation::{choose_audio, choose_video},
-    signaling::sdp::{self, MediaKind, SdpView},
+    session::offer::{Answer, Codecs, Offer},
+    transport::demux::{Packet, classify},
 };
 
 const DEVICE: &str = "192.0.2.1:5000";
@@ -56,6 +56,17 @@ struct Net {
     sent: u64,
     /// Datagrams under way: arrival, to the viewer?, content.
     wire: Vec<(Instant, bool, BytesMut)>,
+    /// The device's ufrag in each check that came to it, as the transport sees them.
+    requests: Vec<String>,
+}
+
+fn line(address: &str) -> String {
+    let (ip, port) = address.split_once(':').expect("address and port");
+    format!("candidate:1 1 udp 2130706431 {ip} {port} typ host")
+}
+
+fn init(address: &str) -> RTCIceCandidateInit {
+    RTCIceCandidateInit { candidate: line(address), ..Default::default() }
 }
 
 impl Net {
@@ -74,36 +85,32 @@ impl Net {
         let offer = pc.create_offer(None).expect("an offer");
         pc.set_local_description(now, offer.clone()).expect("taken");
 
-        let text = sdp::clean(&offer.sdp).expect("an SDP");
-        let view = SdpView::parse(&text).expect("an SDP");
-        let section = |kind| view.first(&kind).expect("a section");
-        let (video, audio) = (section(MediaKind::Video), section(MediaKind::Audio));
-        let ice = IceCredentials::generate().expect("randomness");
         let certificate = new_certificate().expect("a key");
-        let answering = Answering {
-            offer: &text,
-            video: choose_video(&video.payloads, &[VideoCodec::H264])
-                .map(|c| (video.mid.as_deref().unwrap_or(""), c)),
-            audio: choose_audio(&audio.payloads, &[AudioCodec::Opus])
-                .map(|c| (audio.mid.as_deref().unwrap_or(""), c)),
-            ice: &ice,
+        let with = Answer {
+            codecs: Codecs { video: vec![VideoCodec::H264], audio: vec![AudioCodec::Opus] },
             certificate: &certificate,
-            timeouts: PathTimeouts { disconnected: Duration::from_secs(5), failed: Duration::from_secs(10) },
+            disconnect_timeout: Duration::from_secs(10),
         };
-        let (mut peer, answer) = Peer::answer(now, answering).expect("an answer");
+        let offer = Offer::read(&offer.sdp).expect("an SDP");
+        let (mut peer, answer) = offer.answer(now, &with).expect("an answer");
         pc.set_remote_description(now, RTCSessionDescription::answer(answer).expect("an SDP"))
             .expect("taken");
-        let line = |address: &str| {
-            let (ip, port) = address.split_once(':').expect("address and port");
-            format!("candidate:1 1 udp 2130706431 {ip} {port} typ host")
-        };
-        let init = |address| RTCIceCandidateInit { candidate: line(address), ..Default::default() };
         peer.add_local_candidate(&line(DEVICE)).expect("taken");
         peer.add_remote_candidate(&line(VIEWER)).expect("taken");
         pc.add_local_candidate(init(VIEWER)).expect("taken");
         pc.add_remote_candidate(init(DEVICE)).expect("taken");
         let viewer = Viewer { pc, connected: false, receiver: None, media_ssrc: 0, heard: BTreeMap::new() };
-        Self { now, peer, viewer, events: Vec::new(), delay, lose_every: 0, sent: 0, wire: Vec::new() }
+        Self {
+            now,
+            peer,
+            viewer,
+            events: Vec::new(),
+            delay,
+            lose_every: 0,
+            sent: 0,
+            wire: Vec::new(),
+            requests: Vec::new(),
+        }
     }
 
     /// Moves what is ready, then the clock to the next thing that happens, at most to `until`.
@@ -133,6 +140,9 @@ impl Net {
             if to_viewer {
                 self.viewer.read(self.now, local, from, data);
             } else {
+                if let Packet::StunRequest { ufrag, .. } = classify(&data) {
+                    self.requests.extend(ufrag.map(ToOwned::to_owned));
+                }
                 self.peer.handle_datagram(self.now, local, from, data);
             }
         }
@@ -222,6 +232,48 @@ fn a_path_is_up_within_a_few_round_trips() {
     let took = net.connect();
     // A check, the nomination, and four flights of DTLS 1.2: not a timer in between.
     assert!(took <= Duration::from_millis(400), "{took:?}");
+}
+
+#[test]
+fn the_path_is_told_in_words() {
+    let mut net = Net::new(Duration::from_millis(5));
+    assert_eq!(net.peer.path(), "path unknown");
+    net.connect();
+    assert_eq!(net.peer.path(), format!("host {DEVICE} to host {VIEWER}"));
+}
+
+#[test]
+fn an_ice_restart_by_the_viewer_makes_a_new_path_and_the_picture_goes_on() {
+    let mut net = Net::new(Duration::from_millis(10));
+    net.connect();
+    net.picture(2_000);
+    net.run_for(Duration::from_millis(100));
+    let (before, heard) = (net.peer.ufrag().to_owned(), net.viewer.heard.len());
+    net.events.clear();
+
+    let pc = &mut net.viewer.pc;
+    pc.restart_ice();
+    let text = pc.create_offer(None).expect("an offer");
+    pc.set_local_description(net.now, text.clone()).expect("taken");
+    let answer =
+        Offer::read(&text.sdp).expect("read").answer_again(net.now, &mut net.peer).expect("an answer");
+    let after = net.peer.ufrag().to_owned();
+    assert_ne!(before, after, "RFC 8839 section 4.4.1.1.1: a restart changes the credentials of both sides");
+    assert!(answer.contains(&format!("a=ice-ufrag:{after}\r\n")), "{answer}");
+    pc.set_remote_description(net.now, RTCSessionDescription::answer(answer).expect("an SDP"))
+        .expect("taken");
+    // Both sides tell their candidates again.
+    pc.add_remote_candidate(init(DEVICE)).expect("taken");
+    net.peer.add_local_candidate(&line(DEVICE)).expect("taken");
+    net.peer.add_remote_candidate(&line(VIEWER)).expect("taken");
+    net.requests.clear();
+    net.run_for(Duration::from_secs(1));
+
+    assert!(net.events.iter().any(|e| matches!(e, PeerEvent::Connected)), "{:?}", net.events);
+    assert!(!net.requests.is_empty() && net.requests.iter().all(|r| *r == after), "{:?}", net.requests);
+    net.picture(2_000);
+    net.run_for(Duration::from_millis(100));
+    assert!(net.viewer.heard.len() > heard, "no picture after the restart");
 }
 
 #[test]

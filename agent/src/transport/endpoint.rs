@@ -100,6 +100,15 @@ impl Endpoint {
         }
     }
 
+    /// Checks that name `ufrag` come here from now on. To be called when an answer goes out, and again with the new
+    /// ufrag of each ICE restart (RFC 8445 section 9), which takes the place of the one before.
+    pub fn answer_to(&self, ufrag: &str) {
+        // With the policy `relay`, checks to the device's own addresses are not answered: they are nobody's business.
+        if self.direct {
+            self.inner.shared.answer_to(self.id, ufrag);
+        }
+    }
+
     /// Sends a datagram from `local`, the base of one of the candidates. Never blocks; what cannot be sent is dropped
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, local: SocketAddr, to: SocketAddr, data: &[u8]) {

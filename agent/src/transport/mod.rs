@@ -91,15 +91,14 @@ impl Transport {
         &self.0.shared.metrics
     }
 
-    /// Opens a session's endpoint and starts to gather its candidates in the background. Viewers' checks find it by
-    /// `ufrag`. Must be called within a tokio runtime.
-    pub fn open(&self, ufrag: &str, servers: &Servers, policy: IcePolicy) -> Endpoint {
+    /// Opens a session's endpoint and starts to gather its candidates in the background. Viewers' checks find it after
+    /// [`Endpoint::answer_to`]. Must be called within a tokio runtime.
+    pub fn open(&self, servers: &Servers, policy: IcePolicy) -> Endpoint {
         let (found, findings) = mpsc::channel(FINDINGS);
         let (inbox, datagrams) = mpsc::channel(INBOX);
         let cancel = CancellationToken::new();
         let direct = policy == IcePolicy::All;
-        // With `relay`, checks to the device's own addresses must not be answered: they are nobody's business.
-        let id = self.0.shared.open(direct.then_some(ufrag), inbox.clone());
+        let id = self.0.shared.open(inbox.clone());
         let endpoint = Endpoint::new(id, direct, self.0.clone(), findings, datagrams, cancel.clone());
         let gather = Gather {
             shared: self.0.shared.clone(),

@@ -62,19 +62,21 @@ impl Shared {
         Self { sockets, metrics, ca_file, tls: OnceCell::new(), state: Mutex::default() }
     }
 
-    /// Makes an endpoint known; without a ufrag nobody reaches it through the shared port.
-    pub fn open(&self, ufrag: Option<&str>, inbox: mpsc::Sender<Datagram>) -> EndpointId {
+    /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
+    pub fn open(&self, inbox: mpsc::Sender<Datagram>) -> EndpointId {
         let mut state = self.state();
         state.next += 1;
         let id = EndpointId(state.next);
         state.inboxes.insert(id, inbox);
-        if let Some(ufrag) = ufrag
-            && !state.table.open(id, ufrag)
-        {
-            warn!("ICE ufrag {ufrag} is in use by another session: this one cannot be reached directly");
-        }
         self.metrics.endpoints.inc();
         id
+    }
+
+    /// Checks that name `ufrag` go to `id` from now on, and no longer those that name its ufrag before.
+    pub fn answer_to(&self, id: EndpointId, ufrag: &str) {
+        if !self.state().table.open(id, ufrag) {
+            warn!("ICE ufrag {ufrag} is in use already: this session cannot be reached directly");
+        }
     }
 
     /// Forgets an endpoint.

@@ -19,7 +19,9 @@ async fn transport() -> Transport {
 }
 
 fn session(transport: &Transport, ufrag: &str) -> Endpoint {
-    transport.open(ufrag, &Servers::new(), IcePolicy::All)
+    let endpoint = transport.open(&Servers::new(), IcePolicy::All);
+    endpoint.answer_to(ufrag);
+    endpoint
 }
 
 /// A viewer's socket, connected to the shared port.
@@ -94,6 +96,22 @@ async fn a_stranger_gets_no_answer_and_is_counted() {
 }
 
 #[tokio::test]
+async fn after_an_ice_restart_checks_name_the_new_ufrag_and_the_old_path_still_delivers() {
+    let transport = transport().await;
+    let mut session = session(&transport, "aaaa");
+    let (before, after) = (viewer(&transport).await, viewer(&transport).await);
+    before.send(&stun(1, "aaaa:x")).await.unwrap();
+    assert_eq!(datagram(&mut session).await.2, stun(1, "aaaa:x"));
+    session.answer_to("bbbb");
+    after.send(&stun(1, "bbbb:x")).await.unwrap();
+    assert_eq!(datagram(&mut session).await.2, stun(1, "bbbb:x"));
+    before.send(DTLS).await.unwrap();
+    assert_eq!(datagram(&mut session).await.2, DTLS);
+    after.send(&stun(1, "aaaa:x")).await.unwrap();
+    until("the old name is nobody's", || transport.metrics().dropped(DropReason::Unknown) == 1).await;
+}
+
+#[tokio::test]
 async fn the_answer_to_a_check_finds_its_session() {
     let transport = transport().await;
     let (_a, mut b) = (session(&transport, "aaaa"), session(&transport, "bbbb"));
@@ -125,7 +143,8 @@ async fn a_session_that_hangs_loses_its_own_packets_and_nobody_elses() {
 #[tokio::test]
 async fn with_the_relay_policy_the_devices_own_addresses_do_not_answer() {
     let transport = transport().await;
-    let mut hidden = transport.open("aaaa", &Servers::new(), IcePolicy::Relay);
+    let mut hidden = transport.open(&Servers::new(), IcePolicy::Relay);
+    hidden.answer_to("aaaa");
     let event = timeout(DEADLINE, hidden.next()).await.unwrap();
     assert!(matches!(event, EndpointEvent::GatheringDone), "{event:?}");
     let peer = viewer(&transport).await;
@@ -141,7 +160,8 @@ async fn a_dropped_session_frees_all_that_it_had() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut servers = Servers::new();
     servers.add_stun("127.0.0.1", silent.local_addr().unwrap().port());
-    let endpoint = transport.open("aaaa", &servers, IcePolicy::All);
+    let endpoint = transport.open(&servers, IcePolicy::All);
+    endpoint.answer_to("aaaa");
     assert_eq!(transport.metrics().endpoints.get(), 1);
     drop(endpoint);
     assert_eq!(transport.metrics().endpoints.get(), 0);

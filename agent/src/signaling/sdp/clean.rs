@@ -230,7 +230,7 @@ fn insert_attribute(lines: &mut Vec<String>, attribute: String) {
 }
 
 /// Takes a section that is gone out of the session's groups; a group without sections goes too.
-fn forget_in_groups(session: &mut Vec<String>, mid: &str) {
+pub(super) fn forget_in_groups(session: &mut Vec<String>, mid: &str) {
     session.retain_mut(|line| {
         let Some(group) = line.strip_prefix("a=group:") else { return true };
         let mut words = group.split_ascii_whitespace();
@@ -242,7 +242,7 @@ fn forget_in_groups(session: &mut Vec<String>, mid: &str) {
     });
 }
 
-fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     lines.fold(String::new(), |mut text, line| {
         text.push_str(line);
         text.push_str("\r\n");

@@ -50,11 +50,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// Makes `endpoint` known; checks that name `ufrag` are for it. `false`, and nothing done, if the ufrag is taken.
+    /// Makes `endpoint` known; checks that name `ufrag` are for it. A later ufrag of the same endpoint, that of an ICE
+    /// restart, takes the place of the one before; its addresses stay. `false`, and nothing done, if the ufrag is taken.
     pub fn open(&mut self, endpoint: EndpointId, ufrag: &str) -> bool {
         if self.ufrags.contains_key(ufrag) {
             return false;
         }
+        self.ufrags.retain(|_, owner| *owner != endpoint);
         self.ufrags.insert(ufrag.to_owned(), endpoint);
         self.paths.entry(endpoint).or_default();
         true
