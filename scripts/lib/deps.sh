@@ -59,7 +59,9 @@ is_debian_like() {
 }
 
 can_be_root() {
-    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null
+    [ "$(id -u)" -eq 0 ] && return
+    command -v sudo >/dev/null || return 1
+    [ -t 0 ] || sudo -n true 2>/dev/null
 }
 
 # Runs a command as root, if can_be_root; asks for sudo's password only where somebody can type it.
@@ -101,9 +103,10 @@ confirm() {
 }
 
 # What apt-get would remove for the sake of the packages: Debian's rustc-web and rustc, for one, exclude each other.
+# If it cannot install them at all, its words come with the real try.
 apt_removals() {
     LC_ALL=C apt-get install --simulate -qq --no-install-recommends "$@" 2>/dev/null |
-        awk '$1 == "Remv" { printf "%s%s", gap, $2; gap = " " }'
+        awk '$1 == "Remv" { printf "%s%s", gap, $2; gap = " " }' || true
 }
 
 # need_packages NAME...: installs those that are missing; without any, it does not touch the network. Removes others
@@ -112,8 +115,8 @@ need_packages() {
     local missing=() name advice removed keep=--no-remove
     if ! is_debian_like; then
         name=$(os_release PRETTY_NAME)
-        die "This script installs packages on Debian, Raspberry Pi OS and their relatives only; this is ${name:-another system}." \
-            "Here install what these Debian packages hold, then build with cargo (README.md):" "  $*"
+        die "This script installs packages on Debian, Raspberry Pi OS and their relatives only." \
+            "This is ${name:-another system}." "Here install what these Debian packages hold, then build with cargo (README.md):" "  $*"
     fi
     for name; do
         is_installed "$name" || missing+=("$name")
@@ -122,7 +125,8 @@ need_packages() {
     say "These packages are missing: ${missing[*]}"
     advice="As root: apt-get install --no-install-recommends ${missing[*]}"
     if ! can_be_root; then
-        die "Installing them takes root, and there is no sudo here." "$advice" "Then start this again."
+        die "Installing them takes root, and there is no sudo here or it asks for a password that nobody can type." \
+            "$advice" "Then start this again."
     fi
     confirm "Install them with apt-get?" "$advice"
     apt_refresh
@@ -133,6 +137,8 @@ need_packages() {
         confirm "Remove these?" "$advice"
         keep=
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $keep "${missing[@]}" ||
+    # Without a pty of apt's, a log gets no progress bars.
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $keep "${missing[@]}" ||
         die "apt-get could not install: ${missing[*]}" "Its message above says why."
 }
