@@ -30,9 +30,9 @@ use_rust() {
     return 1
 }
 
-# What apt would install of a package; nothing if it knows none.
+# What apt would install of a package; nothing if it knows none. Its words follow the locale.
 apt_version() {
-    apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([0-9.]*\).*/\1/p'
+    LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \([0-9.]*\).*/\1/p'
 }
 
 # need_rust: leaves a good toolchain in front of PATH, or says how to get one.
