@@ -60,7 +60,7 @@ Examples:
       the first camera and sound card, with the hub and viewer page inside the agent
   p2pcam-agent run --video pattern --audio tone --http 127.0.0.1:8080 --https ''
       no hardware needed, this machine only
-  p2pcam-agent run --signaling wss://hub.example.net/device --token-file /etc/p2pcam/device-token
+  p2pcam-agent run --signaling wss://hub.example.net --token-file /etc/p2pcam/device-token
       a camera behind a router, met through a remote hub
   p2pcam-agent run --signaling stdio --video file:clip.mp4 --audio none
       messages on stdin and stdout, one JSON envelope a line, for a cloud client of your own

@@ -38,7 +38,7 @@ impl Server {
         metrics.register(|registry| ProcessMetrics::register(registry, Instant::now()));
         let stop = CancellationToken::new();
         let health = Health::new();
-        health.set("serving", Level::Failed, "starting");
+        health.pending("serving");
         let listen = config.telemetry.listen.clone();
         let endpoint = if listen.is_empty() { None } else { Some(Endpoint::bind(&listen).await?) };
         let (m, h, s) = (metrics.clone(), health.clone(), stop.clone());

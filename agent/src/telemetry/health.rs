@@ -58,10 +58,15 @@ impl Health {
             return;
         }
         match level {
-            Level::Ok => tracing::info!(part = name, %detail, "works again"),
+            Level::Ok => tracing::info!(part = name, %detail, "works"),
             Level::Degraded => tracing::warn!(part = name, %detail, "degraded"),
             Level::Failed => tracing::error!(part = name, %detail, "failed"),
         }
+    }
+
+    /// The part is not up yet: counts as failed, but is no news.
+    pub fn pending(&self, name: &'static str) {
+        self.conditions().insert(name, (Level::Failed, "starting".into()));
     }
 
     /// The part is no longer there to have a condition.

@@ -25,7 +25,7 @@ pub async fn reach(link: &str, ca: Option<PathBuf>) -> Finding {
 }
 
 async fn connect(link: &str, ca: Option<PathBuf>) -> Result<&'static str, Trouble> {
-    let wrong = || Trouble::new("not a URL", "give signaling.link as in wss://hub.example.net/device");
+    let wrong = || Trouble::new("not a URL", "give signaling.link as in wss://hub.example.net");
     let uri: Uri = link.parse().map_err(|_| wrong())?;
     let host = uri.host().ok_or_else(wrong)?.trim_matches(['[', ']']);
     if uri.scheme_str() == Some("wss") {
