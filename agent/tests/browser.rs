@@ -280,6 +280,30 @@ async fn a_picture_goes_on_while_another_viewer_sends_rubbish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_ice_restart_by_the_page_keeps_the_session_and_the_picture() {
+    let agent = Agent::start(Start::default());
+    let browser = Browser::start().await;
+    browser.open(&agent.page("")).await;
+    browser.wait_picture().await;
+    let session = browser.eval("window.p2pcam.sessionId").await;
+    let ufrag = "window.p2pcam.peerConnection.remoteDescription.sdp.match(/a=ice-ufrag:(.*)/)[1].trim()";
+    let before = browser.eval(ufrag).await;
+    // The page restarts ICE when its path is interrupted; here it is only told so.
+    let interrupt = "(pc => { Object.defineProperty(pc, 'connectionState', { configurable: true, value: 'disconnected' });
+        pc.onconnectionstatechange(); delete pc.connectionState; return true; })(window.p2pcam.peerConnection)";
+    browser.eval(interrupt).await;
+    browser.wait("the camera's new credentials are there", &format!("{ufrag} !== {before}"), PATIENCE).await;
+    browser
+        .wait("the new path is up", "window.p2pcam.peerConnection.connectionState === 'connected'", PATIENCE)
+        .await;
+    browser.wait_frames(60.0).await;
+    assert_eq!(browser.eval("window.p2pcam.sessionId").await, session);
+    assert_eq!(agent.metric("p2pcam_sessions_open", ""), 1.0);
+    assert_eq!(agent.metric("p2pcam_offers_refused_total", ""), 0.0);
+    assert!(agent.log().contains("ICE restart"), "{}", agent.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_says_goodbye_and_ends_within_two_seconds() {
     let mut agent = Agent::start(Start::default());
     let browser = Browser::start().await;

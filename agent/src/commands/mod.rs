@@ -75,8 +75,11 @@ fn serve<F: Future<Output = anyhow::Result<()>>>(
     for set in &loaded.overrides {
         tracing::info!(key = set.key, by = %set.place, "configuration overridden");
     }
-    runtime()?.block_on(command(loaded.config))?;
-    Ok(ExitCode::SUCCESS)
+    let runtime = runtime()?;
+    let ended = runtime.block_on(command(loaded.config));
+    // A name that the DNS server does not answer for must not hold up the end.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
 use super::{
     end::{End, no_path},
@@ -60,6 +60,8 @@ struct Running {
     warm_up: WarmUp,
     audio: Option<AudioSubscription>,
     talker: Option<(Talker, Instant)>,
+    /// The log says already that the viewer's voice is not played.
+    unheard: bool,
 }
 
 impl Session {
@@ -76,8 +78,8 @@ impl Session {
             warm_up: WarmUp::default(),
             audio: None,
             talker: None,
+            unheard: false,
         };
-        self.shared.metrics.open.inc();
         info!("viewer asks to connect");
         let end = self.serve(&mut run).await;
         if run.connected {
@@ -88,7 +90,6 @@ impl Session {
             self.transmit(peer);
         }
         self.say_end(&end, &run);
-        self.shared.metrics.open.dec();
         self.shared.metrics.ended.get_or_create(&end.label()).inc();
         info!("session ended after {:.1} s: {end}", run.started.elapsed().as_secs_f32());
         end
@@ -177,8 +178,11 @@ impl Session {
                 let now = Instant::now();
                 if run.talker.is_none() {
                     match self.shared.media.talkback.open(self.id.as_str()) {
-                        Ok(talker) => run.talker = Some((talker, now)),
-                        Err(e) => debug!("talk-back not played: {e}"),
+                        Ok(talker) => (run.talker, run.unheard) = (Some((talker, now)), false),
+                        Err(e) if !std::mem::replace(&mut run.unheard, true) => {
+                            warn!("the viewer talks and is not played: {e}");
+                        }
+                        Err(_) => {}
                     }
                 }
                 if let Some((talker, last)) = &mut run.talker {
@@ -364,7 +368,7 @@ impl Session {
             return;
         };
         if let Err(e) = peer.send_audio(Instant::now(), &frame) {
-            debug!("sound not sent: {e}");
+            trace!("sound not sent: {e}");
         }
     }
 
@@ -397,7 +401,7 @@ impl Session {
 
 fn send_picture(peer: &mut Peer, now: Instant, unit: &AccessUnit) {
     if let Err(e) = peer.send_video(now, unit) {
-        debug!("picture not sent: {e}");
+        trace!("picture not sent: {e}");
     }
 }
 

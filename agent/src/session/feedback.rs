@@ -34,6 +34,12 @@ const REMEMBERED: usize = 50;
 trait Pass {
     /// Looks at an inbound packet and may change it. Gives what else comes in with it.
     fn inbound(&mut self, packet: &mut TaggedPacket) -> Option<TaggedPacket>;
+
+    /// A stream of ours begins.
+    fn begins(&mut self, _ssrc: u32) {}
+
+    /// A stream of ours is over.
+    fn is_over(&mut self, _ssrc: u32) {}
 }
 
 /// An interceptor that only looks at what comes in.
@@ -47,9 +53,12 @@ pub struct Inbound<P> {
 #[derive(Default)]
 pub struct RequestTap;
 
-/// Drops repeated NACKs.
+/// Drops repeated NACKs, and those for streams that nothing is sent again of: some receivers ask for lost
+/// retransmissions (RFC 4588 streams) without end, which must not take the room of what can be answered.
 #[derive(Default)]
 pub struct NackGuard {
+    /// Streams of ours.
+    streams: Vec<u32>,
     /// Stream, sequence number and time of what was sent again lately.
     recent: VecDeque<(u32, u16, Instant)>,
 }
@@ -86,6 +95,15 @@ impl Pass for NackGuard {
         }
         None
     }
+
+    fn begins(&mut self, ssrc: u32) {
+        self.is_over(ssrc);
+        self.streams.push(ssrc);
+    }
+
+    fn is_over(&mut self, ssrc: u32) {
+        self.streams.retain(|s| *s != ssrc);
+    }
 }
 
 impl NackGuard {
@@ -99,6 +117,9 @@ impl NackGuard {
             self.recent.pop_front();
         }
         let mut admitted = Vec::new();
+        if !self.streams.contains(&nack.media_ssrc) {
+            return admitted;
+        }
         for pair in &nack.nacks {
             let mask = (0..16u16).filter(|bit| pair.lost_packets >> bit & 1 == 1);
             let numbers = std::iter::once(0).chain(mask.map(|bit| bit + 1));
@@ -150,8 +171,14 @@ impl<P: Pass> Protocol<TaggedPacket, TaggedPacket, ()> for Inbound<P> {
 }
 
 impl<P: Pass + Send + Sync> Interceptor for Inbound<P> {
-    fn bind_local_stream(&mut self, _: &StreamInfo) {}
-    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        self.pass.begins(info.ssrc);
+    }
+
+    fn unbind_local_stream(&mut self, info: &StreamInfo) {
+        self.pass.is_over(info.ssrc);
+    }
+
     fn bind_remote_stream(&mut self, _: &StreamInfo) {}
     fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }
@@ -168,6 +195,12 @@ mod tests {
         }
     }
 
+    fn guard() -> NackGuard {
+        let mut guard = NackGuard::default();
+        guard.begins(2);
+        guard
+    }
+
     fn numbers(pairs: Vec<NackPair>) -> Vec<u16> {
         pairs.iter().map(|p| p.packet_id).collect()
     }
@@ -175,16 +208,27 @@ mod tests {
     #[test]
     fn a_packet_is_not_sent_again_before_the_first_copy_can_have_arrived() {
         let start = Instant::now();
-        let mut guard = NackGuard::default();
+        let mut guard = guard();
         assert_eq!(numbers(guard.admit(&nack(65535, 0b1), start)), [65535, 0]);
         assert_eq!(numbers(guard.admit(&nack(65535, 0b11), start + RESEND_INTERVAL / 2)), [1]);
         assert_eq!(numbers(guard.admit(&nack(65535, 0), start + RESEND_INTERVAL)), [65535]);
     }
 
     #[test]
+    fn requests_for_streams_that_are_not_ours_take_no_room() {
+        let start = Instant::now();
+        let mut guard = guard();
+        for number in 0..1000u16 {
+            let other = TransportLayerNack { media_ssrc: 3, ..nack(number, 0xffff) };
+            assert!(guard.admit(&other, start).is_empty());
+        }
+        assert_eq!(numbers(guard.admit(&nack(7, 0), start)), [7]);
+    }
+
+    #[test]
     fn a_flood_of_nacks_gets_a_bounded_answer() {
         let start = Instant::now();
-        let mut guard = NackGuard::default();
+        let mut guard = guard();
         let sent: usize = (0..1000u16).map(|i| guard.admit(&nack(i * 17, 0xffff), start).len()).sum();
         assert_eq!(sent, REMEMBERED);
     }

@@ -2,10 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use prometheus_client::metrics::gauge::Gauge;
 use rtc::peer_connection::certificate::RTCCertificate;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -31,7 +33,8 @@ use crate::{
 
 /// Messages waiting for one session: a viewer's whole trickle fits, a flood does not.
 const COMMANDS: usize = 64;
-/// Sessions have this long to say goodbye when the agent stops.
+/// Time for the end: sessions say goodbye, the link sends what they said, TURN servers get their allocations back. It
+/// leaves half a second of the 2 s that a stop may take.
 const GOODBYE: Duration = Duration::from_millis(1500);
 
 /// Where pictures and sound come from and go to.
@@ -61,6 +64,15 @@ pub(super) struct Shared {
 /// All sessions of the agent; cheap to clone.
 #[derive(Clone)]
 pub struct Sessions(Arc<Shared>);
+
+/// Counts a session as long as it lives.
+struct Open(Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 /// A session's mailbox.
 struct Mailbox {
@@ -92,7 +104,8 @@ impl Sessions {
         })))
     }
 
-    /// Serves a link until it is over for good or `stop` says so; then its sessions say goodbye and end.
+    /// Serves a link until it is over for good or `stop` says so; then its sessions say goodbye and end, the link is
+    /// closed and TURN allocations are given back, all within 1.5 s.
     pub async fn serve(&self, mut link: Link, stop: CancellationToken) {
         let mut mailboxes: HashMap<SessionId, Mailbox> = HashMap::new();
         let mut tasks: JoinSet<SessionId> = JoinSet::new();
@@ -103,11 +116,22 @@ impl Sessions {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(ended) = tasks.join_next() => match ended {
-                    Ok(id) => { mailboxes.remove(&id); }
+                    // Unless the id is in use again.
+                    Ok(id) => if mailboxes.get(&id).is_some_and(|m| m.commands.is_closed()) {
+                        mailboxes.remove(&id);
+                    },
                     Err(e) => {
                         // A bug in a session must not cost the others; its mailbox is closed and goes here.
                         warn!("a session broke: {e}");
-                        mailboxes.retain(|_, mailbox| !mailbox.commands.is_closed());
+                        mailboxes.retain(|id, mailbox| {
+                            let lives = !mailbox.commands.is_closed();
+                            if !lives {
+                                let words = "the session broke on the camera; start another one";
+                                let error = Envelope::error(Some(id.clone()), code::INTERNAL, words);
+                                let _ = link.outbox.try_send(error);
+                            }
+                            lives
+                        });
                     }
                 },
                 event = link.events.recv() => match event {
@@ -127,9 +151,16 @@ impl Sessions {
             }
         }
         goodbye.cancel();
+        let deadline = Instant::now() + GOODBYE;
         let all_said = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GOODBYE, all_said).await.is_err() {
+        if timeout_at(deadline, all_said).await.is_err() {
             warn!("{} sessions did not end in time", tasks.len());
+        }
+        // Both need the network, and neither waits for the other.
+        let given_back = timeout_at(deadline, self.0.transport.released());
+        let (_, given_back) = tokio::join!(link.close(deadline - Instant::now()), given_back);
+        if given_back.is_err() {
+            warn!("a TURN server did not take its allocation back; it ends there by itself");
         }
     }
 
@@ -207,11 +238,14 @@ impl Sessions {
             stop: goodbye.child_token(),
             endpoint,
         };
+        self.0.metrics.open.inc();
+        let open = Open(self.0.metrics.open.clone());
         let span = info_span!("viewer", session = %id);
         tasks.spawn(
             async move {
+                // A session that breaks gives its place back too.
+                let _room = (permit, open);
                 session.run().await;
-                drop(permit);
                 id
             }
             .instrument(span),
@@ -239,3 +273,7 @@ impl Sessions {
         servers
     }
 }
+
+#[cfg(test)]
+#[path = "manager_tests.rs"]
+mod tests;

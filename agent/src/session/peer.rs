@@ -23,7 +23,7 @@ use rtc::{
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
         state::RTCPeerConnectionState,
-        transport::{RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit},
+        transport::{RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidatePair},
     },
     rtcp::payload_feedbacks::{
         full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
@@ -376,18 +376,21 @@ impl Peer {
 
     /// The path in words: "host 192.0.2.1:5000 to prflx 198.51.100.1:6000".
     pub fn path(&mut self) -> String {
-        // All tracks share one transport.
-        let id = self.pc.get_receivers().next();
-        let receiver = id.and_then(|id| self.pc.rtp_receiver(id));
-        let transport = receiver.as_ref().and_then(|receiver| receiver.transport());
-        let Some(pair) = transport.and_then(|t| t.ice_transport().get_selected_candidate_pair()) else {
-            return "path unknown".into();
-        };
+        let Some(pair) = self.selected_pair() else { return "path unknown".into() };
         let end = |c: &RTCIceCandidate| {
             let address = c.address.parse().map(|ip| SocketAddr::new(ip, c.port).to_string());
             format!("{} {}", c.typ, address.unwrap_or_else(|_| format!("{}:{}", c.address, c.port)))
         };
         format!("{} to {}", end(pair.local()), end(pair.remote()))
+    }
+
+    /// All tracks share one transport; it is reached through any of them.
+    fn selected_pair(&mut self) -> Option<RTCIceCandidatePair> {
+        let (sender, receiver) = (self.pc.get_senders().next(), self.pc.get_receivers().next());
+        if let Some(sender) = sender.and_then(|id| self.pc.rtp_sender(id)) {
+            return sender.transport()?.ice_transport().get_selected_candidate_pair();
+        }
+        self.pc.rtp_receiver(receiver?)?.transport()?.ice_transport().get_selected_candidate_pair()
     }
 
     /// Ends the session: the last datagrams (DTLS close_notify) come out of [`Self::poll_transmit`].

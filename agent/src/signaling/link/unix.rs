@@ -51,11 +51,13 @@ pub async fn listen(path: &Path, metrics: LinkMetrics) -> anyhow::Result<Link> {
         .with_context(|| format!("signalling socket {shown}: its mode cannot be set to 600"))?;
     let listener = socket.listen(BACKLOG).with_context(|| format!("signalling socket {shown}"))?;
     let (link, carrier) = pair(format!("unix:{shown}"));
-    tokio::spawn(run(listener, file, carrier, metrics));
+    tokio::spawn(run(listener, carrier, file, metrics));
     Ok(link)
 }
 
-async fn run(listener: UnixListener, _file: SocketFile, mut carrier: Carrier, metrics: LinkMetrics) {
+/// The file goes before the carrier does, whose end is what the agent waits for in [`Link::close`]: the order of drops
+/// is that of the parameters, from the last to the first.
+async fn run(listener: UnixListener, mut carrier: Carrier, _file: SocketFile, metrics: LinkMetrics) {
     let mut backlog = Backlog::new(metrics.clone());
     let mut intake = Intake::new(metrics.clone(), Instant::now());
     let mut served = 0_u64;

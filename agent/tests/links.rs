@@ -1,0 +1,107 @@
+//! The links to an integrator's own client and to a remote hub, with the real agent.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    time::Duration,
+};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use support::agent::{Agent, Start};
+use tokio_tungstenite::tungstenite::Message;
+
+const OFFER: &str = include_str!("fixtures/offer-vp8-vp9-only.json");
+const PATIENCE: Duration = Duration::from_secs(5);
+const END: Duration = Duration::from_secs(2);
+
+fn start(more: Vec<String>) -> Agent {
+    Agent::start(Start { audio: "none", more, ..Default::default() })
+}
+
+fn is_goodbye(message: &Value) -> bool {
+    message["session"] == "one" && message["bye"]["reason"] == "the camera is shutting down"
+}
+
+#[test]
+fn a_client_on_the_unix_socket_is_served_comes_back_and_is_told_goodbye() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signaling.sock");
+    let mut agent = start(vec![format!("--signaling=unix:{}", path.display())]);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let connect = || {
+        let stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        (stream.try_clone().unwrap(), BufReader::new(stream).lines())
+    };
+    let say = |stream: &mut UnixStream, message: Value| writeln!(stream, "{message}").unwrap();
+    let (mut out, mut lines) = connect();
+    let mut hear = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    say(&mut out, json!({"session": "one", "connect": {}}));
+    say(&mut out, json!({"session": "one", "description": serde_json::from_str::<Value>(OFFER).unwrap()}));
+    let answer = hear();
+    assert_eq!(answer["description"]["type"], "answer", "{answer}");
+    while hear().get("candidate") != Some(&Value::Null) {}
+
+    // The client starts anew: its sessions live on.
+    drop((out, lines));
+    let (mut out, mut lines) = connect();
+    let mut hear = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    say(&mut out, json!({"session": "one", "connect": {}}));
+    let error = hear();
+    assert_eq!(error["error"]["code"], "duplicate-session", "{error}");
+
+    let took = agent.terminate();
+    assert!(took < END, "took {took:?}");
+    let goodbye = hear();
+    assert!(is_goodbye(&goodbye), "{goodbye}");
+    assert!(!path.exists(), "the socket's file goes with the agent");
+}
+
+#[test]
+fn on_standard_output_the_goodbye_is_the_last_line() {
+    let mut agent = start(vec!["--signaling=stdio".into()]);
+    agent.write_line(&json!({"session": "one", "connect": {}}).to_string());
+    agent.write_line("rubbish");
+    assert!(agent.line(PATIENCE).contains("malformed"));
+    let took = agent.terminate();
+    assert!(took < END, "took {took:?}");
+    let goodbye: Value = serde_json::from_str(&agent.line(PATIENCE)).unwrap();
+    assert!(is_goodbye(&goodbye), "{goodbye}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_hub_hears_the_goodbye() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("device-token");
+    std::fs::write(&token, "a-token-of-no-hub-in-particular-0123456789").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut agent = tokio::task::spawn_blocking(move || {
+        start(vec![format!("--signaling=ws://127.0.0.1:{port}"), format!("--token-file={}", token.display())])
+    })
+    .await
+    .unwrap();
+    let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let mut hub = tokio_tungstenite::accept_async(stream).await.unwrap();
+    for message in [json!({"session": "one", "connect": {}}), json!({"session": "two", "candidate": null})] {
+        hub.send(Message::text(message.to_string())).await.unwrap();
+    }
+    let mut hear = async || loop {
+        let message = tokio::time::timeout(PATIENCE, hub.next()).await.unwrap().unwrap().unwrap();
+        if let Message::Text(text) = message {
+            return serde_json::from_str::<Value>(&text).unwrap();
+        }
+    };
+    assert_eq!(hear().await["error"]["code"], "unknown-session");
+    let ending = tokio::task::spawn_blocking(move || agent.terminate());
+    let goodbye = hear().await;
+    assert!(is_goodbye(&goodbye), "{goodbye}");
+    let took = ending.await.unwrap();
+    assert!(took < END, "took {took:?}");
+}
