@@ -8,11 +8,11 @@ use std::{
 
 use super::{
     RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
-    backoff::Backoff,
     shared::{CODECS, Shared},
     still,
     worker::Worker,
 };
+use crate::media::backoff::Backoff;
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
