@@ -260,7 +260,8 @@ async fn an_encoder_that_fails_is_closed_and_opened_again_for_the_same_viewer() 
         Ok(Opened { source: Box::new(source), words: "scripted".into() })
     };
     let pipeline =
-        VideoPipeline::with_opener(Box::new(open), info, "scripted".into(), &config(60), &Metrics::new()).unwrap();
+        VideoPipeline::with_opener(Box::new(open), info, "scripted".into(), &config(60), &Metrics::new())
+            .unwrap();
     for codec in pipeline.codecs() {
         let mut viewer = pipeline.subscribe(codec);
         assert!(next(&mut viewer).await.keyframe);
@@ -289,7 +290,8 @@ impl VideoSource for Clip {
     fn next(&mut self) -> anyhow::Result<SourceFrame> {
         anyhow::ensure!(!self.breaks || self.played < self.units.len(), "camera unplugged");
         std::thread::sleep(Duration::from_millis(20));
-        let unit = AccessUnit { captured: Instant::now(), ..self.units[self.played % self.units.len()].clone() };
+        let unit =
+            AccessUnit { captured: Instant::now(), ..self.units[self.played % self.units.len()].clone() };
         self.played += 1;
         Ok(SourceFrame::Encoded(unit.into()))
     }
@@ -298,13 +300,8 @@ impl VideoSource for Clip {
 #[tokio::test]
 async fn a_stream_that_is_passed_through_and_fails_becomes_a_still_and_comes_back_for_the_same_viewers() {
     let units = Arc::new(clip(10, 10, 50));
-    let info = SourceInfo {
-        name: "clip".into(),
-        width: 320,
-        height: 180,
-        fps: 50,
-        encoded: Some(VideoCodec::H264),
-    };
+    let info =
+        SourceInfo { name: "clip".into(), width: 320, height: 180, fps: 50, encoded: Some(VideoCodec::H264) };
     let (source_info, mut opened) = (info.clone(), 0);
     let open = move || {
         opened += 1;
@@ -312,7 +309,8 @@ async fn a_stream_that_is_passed_through_and_fails_becomes_a_still_and_comes_bac
         Ok(Opened { source: Box::new(source), words: "clip".into() })
     };
     let pipeline =
-        VideoPipeline::with_opener(Box::new(open), info, "clip".into(), &config(50), &Metrics::new()).unwrap();
+        VideoPipeline::with_opener(Box::new(open), info, "clip".into(), &config(50), &Metrics::new())
+            .unwrap();
     let mut viewer = pipeline.subscribe(VideoCodec::H264);
     let mut decoder = H264Decoder::new().unwrap();
     let mut last = None;

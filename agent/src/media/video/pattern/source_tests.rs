@@ -42,7 +42,10 @@ fn the_first_picture_comes_at_once_and_the_count_goes_on_as_if_it_had_never_stop
     let epoch = Instant::now() - Duration::from_secs(100);
     let mut source = PatternSource::new(320, 180, 1, epoch).unwrap();
     let first = raw(&mut source);
-    assert!(first.captured < epoch + Duration::from_secs(101), "one frame a second, but no wait for the next");
+    assert!(
+        first.captured < epoch + Duration::from_secs(101),
+        "one frame a second, but no wait for the next"
+    );
     assert_eq!(strip_of(&first).frame, 100);
 }
 
