@@ -5,18 +5,14 @@
 use std::{
     future::{Ready, ready},
     io,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum_server::accept::Accept;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep, sleep},
-};
+use tokio::sync::Semaphore;
+
+use crate::telemetry::connection::Held;
 
 /// A connection that says nothing for this long is closed. WebSockets are pinged four times as often.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -33,70 +29,15 @@ impl Bounded {
 }
 
 impl<I, S> Accept<I, S> for Bounded {
-    type Stream = Guarded<I>;
+    type Stream = Held<I>;
     type Service = S;
-    type Future = Ready<io::Result<(Guarded<I>, S)>>;
+    type Future = Ready<io::Result<(Held<I>, S)>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         ready(match self.0.clone().try_acquire_owned() {
-            Ok(permit) => {
-                let silence = Box::pin(sleep(SILENCE));
-                Ok((Guarded { stream, silence, _permit: permit }, service))
-            }
+            Ok(place) => Ok((Held::new(stream, place, SILENCE), service)),
             Err(_) => Err(io::Error::other("all connections are taken")),
         })
-    }
-}
-
-/// A connection that holds its place until it is closed, also after an upgrade to WebSocket.
-pub(super) struct Guarded<I> {
-    stream: I,
-    silence: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Guarded<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.stream).poll_read(cx, buf) {
-            Poll::Ready(result) => {
-                self.silence.as_mut().reset(Instant::now() + SILENCE);
-                Poll::Ready(result)
-            }
-            Poll::Pending => match self.silence.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                Poll::Pending => Poll::Pending,
-            },
-        }
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     port::PortEnd,
 };
 use crate::signaling::{
-    link::flood::{Limiter, Rates},
+    link::flood::{ErrorGate, Limiter, Rates},
     message::{Envelope, read},
 };
 
@@ -54,6 +54,7 @@ async fn talk(
     mut on_message: impl FnMut(Envelope),
 ) -> End {
     let mut limiter = Limiter::with_rates(rates, Instant::now());
+    let mut errors = ErrorGate::new(Instant::now());
     let mut idle = Idle::new(Instant::now());
     let mut pings = interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,6 +81,9 @@ async fn talk(
                     }
                     Err(refusal) => {
                         metrics.messages_refused.inc();
+                        if !errors.open(now) {
+                            continue;
+                        }
                         Message::text(refusal.into_envelope().to_json())
                     }
                 }

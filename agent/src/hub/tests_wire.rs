@@ -1,7 +1,7 @@
 //! The hub from outside: devices and viewers over real WebSockets.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::http::StatusCode;
@@ -222,6 +222,28 @@ async fn bad_messages_get_an_error_and_the_socket_lives_on() {
 }
 
 #[tokio::test]
+async fn rubbish_is_answered_a_few_times_only() {
+    const RUBBISH: u64 = 150;
+    let hub = TestHub::start(config());
+    let mut device = hub.device("cam").await;
+    let mut viewer = hub.viewer().await;
+    let session = viewer.offered().await;
+    for _ in 0..RUBBISH {
+        viewer.send("not json").await;
+    }
+    viewer.send(json!({"session": session, "connect": {}}).to_string()).await;
+    assert_eq!(device.offered().await, session);
+    device.send(json!({"session": session, "bye": {"reason": "enough"}}).to_string()).await;
+    let mut answers = 0;
+    while viewer.read().await["error"]["code"] == "malformed" {
+        answers += 1;
+    }
+    // Twenty at once and five a second: a machine that is busy for 20 s would still pass.
+    assert!((1..RUBBISH).contains(&answers), "{answers}");
+    assert_eq!(hub.metric("messages_refused_total"), RUBBISH);
+}
+
+#[tokio::test]
 async fn a_flood_is_refused_and_other_viewers_are_served() {
     let hub = TestHub::start(config());
     let mut device = hub.device("cam").await;
@@ -263,7 +285,7 @@ async fn the_hubs_own_camera_is_reached_without_a_socket() {
 }
 
 #[tokio::test]
-async fn on_shutdown_viewers_hear_a_goodbye_within_a_second() {
+async fn on_shutdown_viewers_hear_a_goodbye_and_the_hub_ends() {
     let hub = TestHub::start(config());
     let mut link = hub.hub.attach_local(DeviceId::new("cam").unwrap());
     link.events.recv().await;
@@ -274,12 +296,10 @@ async fn on_shutdown_viewers_hear_a_goodbye_within_a_second() {
     let mut idle = hub.viewer().await;
     idle.offered().await;
 
-    let started = Instant::now();
     hub.shutdown.cancel();
     assert_eq!(viewer.read().await["bye"]["reason"], "the camera is shutting down");
     assert_eq!(viewer.next().await, None);
     assert_eq!(idle.next().await, None);
-    hub.serving.await.unwrap().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    tokio::time::timeout(DEADLINE, hub.serving).await.expect("it ends").unwrap().unwrap();
     assert_eq!(link.events.recv().await, None, "the link is over for good");
 }

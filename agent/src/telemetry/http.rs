@@ -206,7 +206,7 @@ mod tests {
         // An answered request proves that the first connection was accepted before the end.
         get(server.address, "/health").await;
         server.shutdown.cancel();
-        timeout(Duration::from_secs(2), server.task).await.unwrap().unwrap().unwrap();
+        timeout(SOON, server.task).await.unwrap().unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -1,19 +1,17 @@
 //! A TCP listener that holds no more than a given number of connections; further ones wait in the kernel's queue.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::serve::Listener;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
 };
+
+use super::connection::Held;
+
+/// A scraper that is quiet for longer connects anew; one that hangs must not keep its place from the others.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Limited {
@@ -28,47 +26,17 @@ impl Limited {
 }
 
 impl Listener for Limited {
-    type Io = Held;
+    type Io = Held<TcpStream>;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Held, SocketAddr) {
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         // The semaphore is never closed; without a place nothing may be accepted.
         let Ok(place) = self.places.clone().acquire_owned().await else { std::future::pending().await };
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Held { stream, _place: place }, address)
+        (Held::new(stream, place, SILENCE), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
-    }
-}
-
-/// A connection and its place.
-pub(super) struct Held {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Held {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Held {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

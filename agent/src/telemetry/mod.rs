@@ -1,5 +1,6 @@
 //! What the agent tells its operator: logs, metrics, health, and its state to systemd.
 
+pub mod connection;
 pub mod health;
 pub mod http;
 mod limited;

@@ -163,10 +163,11 @@ async fn a_dropped_session_frees_all_that_it_had() {
     let endpoint = transport.open(&servers, IcePolicy::All);
     endpoint.answer_to("aaaa");
     assert_eq!(transport.metrics().endpoints.get(), 1);
+    timeout(DEADLINE, silent.recv_from(&mut [0; 100])).await.expect("the server is asked").unwrap();
     drop(endpoint);
     assert_eq!(transport.metrics().endpoints.get(), 0);
-    // Its gathering, which would go on for 5 s, ends too.
-    timeout(DEADLINE, transport.released()).await.unwrap();
+    // Its gathering ends too, which would wait for the server's answer for longer.
+    timeout(query::GIVE_UP * 4 / 5, transport.released()).await.unwrap();
     assert!(session(&transport, "aaaa").next().await.is_candidate());
 }
 

@@ -67,7 +67,7 @@ struct Session {
 
 enum Stage {
     /// The viewer has its `connect`; the device knows nothing yet.
-    Offered { since: Instant },
+    Offered { since: Now },
     /// The device was told.
     Live,
 }
@@ -303,7 +303,7 @@ impl Switchboard {
         let message = match self.device_of(viewer) {
             Some(device) if self.is_online(&device) => match (self.ids)() {
                 Ok(id) => {
-                    let stage = Stage::Offered { since: now.monotonic };
+                    let stage = Stage::Offered { since: now };
                     let session = Session { device, stage, owner: Owner::Here(viewer) };
                     self.sessions.insert(id.clone(), session);
                     self.set_session(viewer, Some(id.clone()));

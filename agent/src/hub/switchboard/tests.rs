@@ -305,18 +305,39 @@ fn a_remote_device_cannot_take_the_name_of_the_hubs_own_camera() {
     assert_eq!(house.board.device_open(&cam(), port, false, house.now), Err(Refused::NameTaken));
 }
 
-#[test]
-fn credentials_that_wait_for_a_click_are_renewed_under_the_same_session() {
+/// A house whose TURN credentials live 600 s.
+fn house_with_turn() -> House {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("turn");
     private_file::create(&file, "north").unwrap();
-    let config = HubConfig {
+    house_with(&HubConfig {
         turn: vec!["turn:192.0.2.1".into()],
         turn_secret_file: Some(file),
         turn_ttl_s: 600,
         ..HubConfig::default()
-    };
-    let mut house = house_with(&config);
+    })
+}
+
+#[test]
+fn credentials_of_a_board_that_boots_in_1970_are_renewed_when_it_learns_the_time() {
+    let mut house = house_with_turn();
+    house.device("cam");
+    let mut viewer = house.viewer();
+    let session = viewer.offered();
+    house.now.monotonic += Duration::from_secs(1);
+    house.now.wall += Duration::from_secs(1_700_000_000);
+    house.board.tick(house.now);
+    let renewed = viewer.next();
+    assert_eq!(renewed.session, Some(session));
+    let Body::Connect(connect) = renewed.body else { panic!("not a connect") };
+    assert!(connect.ice_servers[0].username.as_deref().unwrap().starts_with("1700000600:"));
+    house.board.tick(house.now);
+    assert!(viewer.is_quiet(), "once");
+}
+
+#[test]
+fn credentials_that_wait_for_a_click_are_renewed_under_the_same_session() {
+    let mut house = house_with_turn();
     house.device("cam");
     let mut viewer = house.viewer();
     let session = viewer.offered();

@@ -13,15 +13,19 @@ impl Switchboard {
     /// be called about once a second.
     pub(in crate::hub) fn tick(&mut self, now: Now) {
         let past = |since: Instant| now.monotonic.saturating_duration_since(since);
+        // By either clock: a board that boots in 1970 learns the time while a viewer waits, and credentials of 1970
+        // are of no use from then on.
+        let age =
+            |since: Now| past(since.monotonic).max(now.wall.duration_since(since.wall).unwrap_or_default());
         let mut lost = Vec::new();
         let mut old = Vec::new();
         for (id, session) in &mut self.sessions {
             match (&mut session.stage, session.owner) {
                 (_, Owner::Lost { since }) if past(since) >= GRACE => lost.push(id.clone()),
                 (Stage::Offered { since }, Owner::Here(key))
-                    if self.ice.renew_after().is_some_and(|after| past(*since) >= after) =>
+                    if self.ice.renew_after().is_some_and(|after| age(*since) >= after) =>
                 {
-                    *since = now.monotonic;
+                    *since = now;
                     old.push((id.clone(), key));
                 }
                 _ => {}

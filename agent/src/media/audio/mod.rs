@@ -1,7 +1,6 @@
 //! The sound: one capture and one encode per codec shared by all viewers, and talk-back.
 
 mod alsa_device;
-mod backoff;
 mod cards;
 pub mod codec;
 mod dsp;

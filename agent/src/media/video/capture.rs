@@ -2,17 +2,18 @@
 //! shows a still with words while there is no signal.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
-    backoff::Backoff,
     shared::{CODECS, Shared},
     still,
     worker::Worker,
 };
+use crate::media::backoff::Backoff;
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
@@ -35,6 +36,8 @@ pub struct Capture {
     keyframe_interval_s: u32,
     workers: [Option<Worker>; CODECS.len()],
     backoff: Backoff,
+    /// That no encoder thread could be started has been logged.
+    threadless: bool,
     /// Why there is no signal, and the still that says so.
     failure: Option<(String, Arc<RawFrame>)>,
 }
@@ -43,7 +46,15 @@ impl Capture {
     /// Does nothing before [`Self::run`].
     pub fn new(shared: Arc<Shared>, open: Opener, keyframe_interval_s: u32) -> Self {
         let workers = [const { None }; CODECS.len()];
-        Self { shared, open, keyframe_interval_s, workers, backoff: Backoff::default(), failure: None }
+        Self {
+            shared,
+            open,
+            keyframe_interval_s,
+            workers,
+            backoff: Backoff::default(),
+            threadless: false,
+            failure: None,
+        }
     }
 
     /// Runs until the pipeline is over.
@@ -169,8 +180,11 @@ impl Capture {
                     worker.push(frame.clone());
                 }
                 *slot = Some(worker);
+                self.threadless = false;
             }
-            Err(error) => tracing::warn!("{error:#}"),
+            // The next picture tries again.
+            Err(error) if !mem::replace(&mut self.threadless, true) => tracing::warn!("{error:#}"),
+            Err(_) => {}
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Knows no session: it hands out access units with their capture times, and takes key frame requests and bit rates.
 
 pub mod annexb;
-mod backoff;
 mod capture;
 mod channel;
 pub mod decoder;

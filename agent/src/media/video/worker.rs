@@ -13,23 +13,33 @@ use anyhow::Context;
 
 use super::{
     AccessUnit, Bitrate, RawFrame, SourceFrame, VideoCodec, VideoEncoder,
-    backoff::Backoff,
     decoder::H264Decoder,
     encoder::{EncoderSettings, open_encoder},
     metrics::{EncoderLabel, VideoMetrics},
     shared::{EncodeOrder, Shared},
 };
+use crate::media::backoff::Backoff;
 
-/// Encoded pictures that may wait to be decoded, a second at 60 fps; none of them can be left out singly, so when
-/// it is full all are dropped, and what comes up to the next key frame. Of raw pictures only the newest waits.
+/// Encoded pictures that may wait to be decoded, a second at 60 fps, besides the group that a worker starts with; none
+/// of them can be left out singly, so when it is full all are dropped, and what comes up to the next key frame. Of
+/// raw pictures only the newest waits.
 const ENCODED_QUEUE: usize = 60;
 
 #[derive(Default)]
 struct Inbox {
     frames: VecDeque<SourceFrame>,
+    /// How many pictures of the group that a worker starts with are still in it.
+    group: usize,
     /// Encoded pictures were dropped: the next to be taken in is a key frame.
     broken: bool,
     stop: bool,
+}
+
+impl Inbox {
+    fn empty(&mut self) -> VecDeque<SourceFrame> {
+        self.group = 0;
+        mem::take(&mut self.frames)
+    }
 }
 
 #[derive(Default)]
@@ -39,6 +49,13 @@ struct Mailbox {
 }
 
 impl Mailbox {
+    /// With the pictures since the last key frame.
+    fn new(group: &[Arc<AccessUnit>]) -> Self {
+        let frames = group.iter().cloned().map(SourceFrame::Encoded).collect();
+        let inbox = Inbox { frames, group: group.len(), ..Inbox::default() };
+        Self { inbox: Mutex::new(inbox), filled: Condvar::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,11 +65,11 @@ impl Mailbox {
         let mut inbox = self.lock();
         let mut dropped = 0;
         match &frame {
-            SourceFrame::Raw(_) => dropped = mem::take(&mut inbox.frames).len(),
+            SourceFrame::Raw(_) => dropped = inbox.empty().len(),
             SourceFrame::Encoded(unit) => {
                 inbox.broken &= !unit.keyframe;
-                if inbox.frames.len() >= ENCODED_QUEUE {
-                    dropped = mem::take(&mut inbox.frames).len();
+                if inbox.frames.len() >= ENCODED_QUEUE + inbox.group {
+                    dropped = inbox.empty().len();
                     inbox.broken = !unit.keyframe;
                 }
                 if inbox.broken {
@@ -71,7 +88,7 @@ impl Mailbox {
             .filled
             .wait_while(self.lock(), |inbox| inbox.frames.is_empty() && !inbox.stop)
             .unwrap_or_else(PoisonError::into_inner);
-        (!inbox.stop).then(|| mem::take(&mut inbox.frames))
+        (!inbox.stop).then(|| inbox.empty())
     }
 }
 
@@ -91,8 +108,7 @@ impl Worker {
         keyframe_interval_s: u32,
         group: &[Arc<AccessUnit>],
     ) -> anyhow::Result<Self> {
-        let mailbox = Arc::new(Mailbox::default());
-        mailbox.lock().frames.extend(group.iter().cloned().map(SourceFrame::Encoded));
+        let mailbox = Arc::new(Mailbox::new(group));
         let epoch = shared.lock().channel(codec).new_epoch();
         let job = Job {
             shared: shared.clone(),
@@ -102,7 +118,7 @@ impl Worker {
             decoder: None,
             encoder: None,
             backoff: Backoff::default(),
-            retry_at: None,
+            failing: false,
         };
         let inbox = mailbox.clone();
         thread::Builder::new()
@@ -155,9 +171,10 @@ struct Job {
     keyframe_interval_s: u32,
     decoder: Option<H264Decoder>,
     encoder: Option<Open>,
+    /// After a failure the encoder is left alone for a while.
     backoff: Backoff,
-    /// After a failure the encoder is left alone until then.
-    retry_at: Option<Instant>,
+    /// The failure that lasts has been logged.
+    failing: bool,
 }
 
 impl Job {
@@ -169,17 +186,25 @@ impl Job {
             }
             let Some(frame) = newest else { continue };
             let Some(order) = self.shared.order(self.codec, self.epoch) else { continue };
-            if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            if !self.backoff.due(Instant::now()) {
                 continue;
             }
-            if let Err(error) = self.encode(&frame, order) {
-                self.encoder = None;
-                if self.retry_at.is_none() {
-                    tracing::warn!(codec = self.codec.label(), "video encoder failed: {error:#}");
+            let result = self.encode(&frame, order);
+            let was_failing = mem::replace(&mut self.failing, result.is_err());
+            match result {
+                Ok(()) => {
+                    self.backoff.worked(Instant::now());
+                    if was_failing {
+                        tracing::info!(codec = self.codec.label(), "video encoder works again");
+                    }
                 }
-                self.retry_at = Some(self.backoff.failed(Instant::now()));
-            } else if self.retry_at.take().is_some() {
-                tracing::info!(codec = self.codec.label(), "video encoder works again");
+                Err(error) => {
+                    self.encoder = None;
+                    self.backoff.failed(Instant::now());
+                    if !was_failing {
+                        tracing::warn!(codec = self.codec.label(), "video encoder failed: {error:#}");
+                    }
+                }
             }
         }
     }
@@ -276,6 +301,20 @@ mod tests {
         assert_eq!(mailbox.push(encoded(false)), 1);
         assert_eq!(mailbox.push(encoded(true)), 0);
         assert_eq!(mailbox.take().map(|frames| frames.len()), Some(1));
+    }
+
+    #[test]
+    fn the_group_that_a_worker_starts_with_is_not_dropped_before_the_worker_has_seen_it() {
+        let unit = |keyframe| match encoded(keyframe) {
+            SourceFrame::Encoded(unit) => unit,
+            SourceFrame::Raw(_) => unreachable!(),
+        };
+        let group: Vec<_> = (0..5 * ENCODED_QUEUE).map(|index| unit(index == 0)).collect();
+        let mailbox = Mailbox::new(&group);
+        (0..ENCODED_QUEUE).for_each(|_| assert_eq!(mailbox.push(encoded(false)), 0));
+        assert_eq!(mailbox.take().map(|frames| frames.len()), Some(6 * ENCODED_QUEUE));
+        (0..ENCODED_QUEUE).for_each(|_| assert_eq!(mailbox.push(encoded(false)), 0));
+        assert_eq!(mailbox.push(encoded(false)), ENCODED_QUEUE + 1, "it is an exception for the group alone");
     }
 
     #[test]

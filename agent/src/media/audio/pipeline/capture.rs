@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::listeners::Listeners;
-use crate::media::audio::{
-    AudioCodec, AudioFrame, AudioMetrics, AudioSource, BLOCK, PcmBlock,
+use crate::media::{
+    audio::{
+        AudioCodec, AudioFrame, AudioMetrics, AudioSource, BLOCK, PcmBlock,
+        codec::{self, AudioEncoder},
+        dsp::level::rfc6464_level,
+        pace::{Pacer, Throttle, sleep_until},
+        source::ChosenSource,
+    },
     backoff::Backoff,
-    codec::{self, AudioEncoder},
-    dsp::level::rfc6464_level,
-    pace::{Pacer, Throttle, sleep_until},
-    source::ChosenSource,
 };
 
 /// How a source is opened; tests open their own.
@@ -48,7 +50,7 @@ impl Capture {
         listeners: Arc<Listeners>,
         metrics: AudioMetrics,
     ) -> Self {
-        let (encoders, backoff) = (BTreeMap::new(), Backoff::new());
+        let (encoders, backoff) = (BTreeMap::new(), Backoff::default());
         Self { open, words, bitrate_kbps, listeners, metrics, encoders, complained: false, backoff }
     }
 
@@ -110,14 +112,14 @@ impl Capture {
         }
     }
 
-    /// A block came: only that proves that a source works.
+    /// A block came.
     fn works(&mut self) {
         self.metrics.frames_captured.inc();
         if self.complained {
             tracing::info!(source = %self.words, "the sound source works again");
             self.complained = false;
         }
-        self.backoff.succeeded();
+        self.backoff.worked(Instant::now());
     }
 
     fn broke(&mut self, error: &anyhow::Error) {

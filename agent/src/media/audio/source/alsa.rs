@@ -59,14 +59,19 @@ impl AlsaSource {
             let read = self.device.pcm.io_i16().and_then(|io| io.readi(&mut self.interleaved));
             match read {
                 Ok(frames) if frames > 0 => break frames,
-                Err(error) if error.errno() != libc::EAGAIN => self.recover(error)?,
-                _ => {
+                failed => {
                     let left = deadline.saturating_duration_since(Instant::now());
+                    // Also if each read fails in a way that is recovered from: such a card never gets going.
                     if left.is_zero() {
                         bail!("{} gave no sound for 1 s: is it plugged in?", self.name);
                     }
-                    if let Err(error) = self.device.pcm.wait(Some(left.as_millis() as u32 + 1)) {
-                        self.recover(error)?;
+                    match failed {
+                        Err(error) if error.errno() != libc::EAGAIN => self.recover(error)?,
+                        _ => {
+                            if let Err(error) = self.device.pcm.wait(Some(left.as_millis() as u32 + 1)) {
+                                self.recover(error)?;
+                            }
+                        }
                     }
                 }
             }

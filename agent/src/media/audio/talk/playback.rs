@@ -12,10 +12,12 @@ use super::{
     mixer::Mixer,
     talkers::{Inbox, Talkers},
 };
-use crate::media::audio::{
-    AudioSink, BLOCK, TalkMetrics,
+use crate::media::{
+    audio::{
+        AudioSink, BLOCK, TalkMetrics,
+        pace::{BLOCK_TIME, Pacer, Throttle, sleep_until},
+    },
     backoff::Backoff,
-    pace::{BLOCK_TIME, Pacer, Throttle, sleep_until},
 };
 
 /// A talker who is silent for this long has stopped; the sink stays open as long, so that a pause for breath
@@ -66,7 +68,7 @@ impl Playback {
             metrics,
             voices: BTreeMap::new(),
             mixer: Mixer::new(),
-            backoff: Backoff::new(),
+            backoff: Backoff::default(),
             complained: false,
         })
     }
@@ -130,14 +132,14 @@ impl Playback {
         }
     }
 
-    /// A block was taken: only that proves that a sink works.
+    /// A block was taken.
     fn works(&mut self) {
         self.metrics.seconds_played.inc_by(BLOCK_TIME.as_secs_f64());
         if self.complained {
             tracing::info!(sink = %self.words, "the talk-back sink works again");
             self.complained = false;
         }
-        self.backoff.succeeded();
+        self.backoff.worked(Instant::now());
     }
 
     fn broke(&mut self, error: &anyhow::Error) {

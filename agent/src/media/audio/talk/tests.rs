@@ -161,13 +161,15 @@ fn the_sink_is_open_only_while_somebody_talks_and_comes_back_after_it_broke() {
         std::thread::sleep(Duration::from_millis(19));
         taken.lock().unwrap().len() > 40 * BLOCK
     });
-    assert_eq!(opened.load(Ordering::SeqCst), 2);
+    // Once after the failure; more often only where this thread was held up until the talk seemed to be over.
+    assert!(opened.load(Ordering::SeqCst) >= 2);
     assert_eq!(value(&registry, "p2pcam_talkback_sink_restarts_total"), 1.0);
     until("the end of the talk", || value(&registry, "p2pcam_talkback_peak_frequency_hz") == 0.0);
-    let played = taken.lock().unwrap().len();
-    speaker.say();
-    until("it opens again for the next talk", || opened.load(Ordering::SeqCst) == 3);
-    assert!(taken.lock().unwrap().len() >= played);
+    let before = opened.load(Ordering::SeqCst);
+    until("it opens again for the next talk", || {
+        speaker.say();
+        opened.load(Ordering::SeqCst) > before
+    });
     drop(speaker);
     drop(talk_back);
     thread.join().unwrap();

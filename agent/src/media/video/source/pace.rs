@@ -28,8 +28,9 @@ impl Pace {
 
     /// When the picture with this media time is due, asked at `now`.
     pub fn due(&mut self, media_time: Duration, now: Instant) -> Instant {
-        let mut due =
-            *self.zero.get_or_insert_with(|| now.checked_sub(media_time).unwrap_or(now)) + media_time;
+        let zero = *self.zero.get_or_insert_with(|| now.checked_sub(media_time).unwrap_or(now));
+        // A time that no clock reaches is damage; what follows cuts it to the longest gap.
+        let mut due = zero.checked_add(media_time).unwrap_or(now + MAX_GAP);
         if let Some(last) = self.last {
             // Two pictures at one time would be one for RTP.
             due = due.max(last + Duration::from_millis(1));
@@ -45,7 +46,8 @@ impl Pace {
 
     /// The file begins anew, its last picture having lasted until this media time.
     pub fn loop_at(&mut self, end: Duration) {
-        self.zero = self.zero.map(|zero| zero + end);
+        // Without a zero the next loop begins whenever its first picture is asked for.
+        self.zero = self.zero.and_then(|zero| zero.checked_add(end));
     }
 
     /// Sleeps until the picture with this media time is due; returns its capture time.
@@ -88,5 +90,15 @@ mod tests {
         pace.due(ms(0), start);
         assert_eq!(pace.due(ms(60_000), start), start + MAX_GAP);
         assert_eq!(pace.due(ms(60_000), start), start + MAX_GAP + ms(1));
+    }
+
+    #[test]
+    fn a_time_that_no_clock_reaches_is_a_gap_like_any_other() {
+        let (mut pace, start) = (Pace::new(), Instant::now());
+        pace.due(ms(0), start);
+        assert_eq!(pace.due(Duration::MAX, start), start + MAX_GAP);
+        pace.loop_at(Duration::MAX);
+        let again = pace.due(ms(0), start);
+        assert!((MAX_GAP..=2 * MAX_GAP).contains(&(again - start)), "{:?}", again - start);
     }
 }
