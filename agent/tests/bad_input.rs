@@ -73,7 +73,8 @@ fn the_order_of_the_field_note_gives_an_answer_and_candidates() {
     let candidate = agent.hear_of("one", "candidate");
     let line = candidate["candidate"].as_str().unwrap();
     assert!(line.starts_with("candidate:") && line.contains(" typ host "), "{line}");
-    assert_eq!((candidate["sdpMLineIndex"].as_u64(), candidate["sdpMid"].as_str()), (Some(0), Some("0")));
+    // This agent has no sound, so the first section is rejected and candidates are told for the second.
+    assert_eq!((candidate["sdpMLineIndex"].as_u64(), candidate["sdpMid"].as_str()), (Some(1), Some("1")));
 }
 
 #[test]
@@ -122,7 +123,8 @@ fn a_flood_is_told_so_and_other_sessions_go_on() {
     agent.connect("calm");
     agent.offer("calm");
     agent.hear_of("calm", "description");
-    for i in 0..2000 {
+    // Twice what a link takes at once; a slow machine lets some 500 a second more through.
+    for i in 0..4000 {
         agent.say(&json!({"session": format!("flood-{i}"), "candidate": null}));
     }
     let mut codes = std::collections::BTreeSet::new();
