@@ -109,6 +109,16 @@ apt_removals() {
         awk '$1 == "Remv" { printf "%s%s", gap, $2; gap = " " }' || true
 }
 
+# Tests start a TURN server of their own. The one that coturn's package starts at once and at each boot would stay open
+# to the network. Whoever had it installed before keeps it running.
+stop_new_services() {
+    case " $* " in *" coturn "*) ;; *) return 0 ;; esac
+    [ -d /run/systemd/system ] || return 0
+    say "Stopping coturn.service, which comes with the package; the tests start their own."
+    as_root systemctl --quiet disable --now coturn.service ||
+        say "It could not be stopped. By hand, as root: systemctl disable --now coturn.service"
+}
+
 # need_packages NAME...: installs those that are missing; without any, it does not touch the network. Removes others
 # only if somebody says yes to it.
 need_packages() {
@@ -141,4 +151,5 @@ need_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $keep "${missing[@]}" ||
         die "apt-get could not install: ${missing[*]}" "Its message above says why."
+    stop_new_services "${missing[@]}"
 }
