@@ -81,7 +81,7 @@ async fn two_viewers_share_one_encode_and_the_last_one_leaving_stops_it() {
     assert_eq!(agent.metric("p2pcam_sessions_connected", ""), 2.0);
     assert_eq!(agent.metric("p2pcam_video_encoders", ""), 1.0);
     // The label that the test of pass-through reads as zero.
-    assert!(agent.metric("p2pcam_video_frames_encoded_total", "h264") >= 60.0);
+    assert!(agent.metric("p2pcam_video_frames_encoded_total", "h264") >= 30.0);
     one.close().await;
     two.wait_frames(15.0).await;
     two.close().await;
