@@ -16,6 +16,7 @@ use v4l::{
 };
 
 use super::{
+    compose::fill_buffer,
     convert::{Planes, jpeg_to_i420, packed_to_i420},
     list::{guarded, modes},
     negotiate::{PixelFormat, Wanted, choose},
@@ -65,6 +66,11 @@ impl Camera {
             format!("{shown} is no V4L2 device: `p2pcam-agent devices` lists the cameras")
         })?;
         ensure!(
+            !caps.capabilities.contains(Capability::VIDEO_CAPTURE_MPLANE),
+            "{shown} ({}) is a multi-planar camera, which the agent cannot take yet",
+            caps.card
+        );
+        ensure!(
             caps.capabilities.contains(Capability::VIDEO_CAPTURE | Capability::STREAMING),
             "{shown} ({}) gives no pictures that the agent can take: `p2pcam-agent devices` lists the cameras",
             caps.card
@@ -93,6 +99,9 @@ impl Camera {
             set.width,
             set.height
         );
+        if let Err(error) = fill_buffer(&device, set.width, set.height) {
+            tracing::trace!(camera = %shown, "the place of the picture is fixed: {error}");
+        }
         // Some drivers cannot change the rate: they keep their own.
         let rate = device.set_params(&Parameters::with_fps(mode.rate_for(wanted.fps))).ok();
         let fps = rate.map(|set| set.interval).filter(|interval| interval.numerator > 0).map_or(
