@@ -86,7 +86,8 @@ fn collect() -> Devices {
 }
 
 fn camera_row(camera: CameraInfo) -> CameraRow {
-    let unusable = camera.other_formats.iter().map(|format| format!("{format}: not taken"));
+    let others = camera.other_formats.join(", ");
+    let unusable = (!others.is_empty()).then(|| format!("not taken: {others}"));
     CameraRow {
         device: camera.path.display().to_string(),
         name: format!("{} ({})", camera.card, camera.driver),

@@ -84,7 +84,7 @@ pub struct SourceInfo {
 pub trait VideoSource: Send {
     /// What this source is.
     fn info(&self) -> &SourceInfo;
-    /// Waits for the next picture, at most about a second.
+    /// Waits for the next picture, at most about a second; a camera may take three for its first.
     fn next(&mut self) -> anyhow::Result<SourceFrame>;
 }
 

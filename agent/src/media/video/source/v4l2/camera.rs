@@ -16,10 +16,11 @@ use v4l::{
 };
 
 use super::{
+    compose::fill_buffer,
     convert::{Planes, jpeg_to_i420, packed_to_i420},
     list::{guarded, modes},
     negotiate::{PixelFormat, Wanted, choose},
-    stream::{GuardedStream, TIMEOUT},
+    stream::GuardedStream,
 };
 use crate::{
     config::VideoConfig,
@@ -49,10 +50,15 @@ pub struct Camera {
 impl Camera {
     /// Opens a camera in the mode that is nearest to the configured one. Streaming starts with the first picture.
     pub fn open(path: &Path, config: &VideoConfig) -> anyhow::Result<Self> {
-        guarded(path, || Self::open_unguarded(path, config))
+        guarded(path, || Self::open_unguarded(path, config, None))
     }
 
-    fn open_unguarded(path: &Path, config: &VideoConfig) -> anyhow::Result<Self> {
+    /// The same among its modes of one pixel format.
+    pub fn open_format(path: &Path, config: &VideoConfig, format: PixelFormat) -> anyhow::Result<Self> {
+        guarded(path, || Self::open_unguarded(path, config, Some(format)))
+    }
+
+    fn open_unguarded(path: &Path, config: &VideoConfig, only: Option<PixelFormat>) -> anyhow::Result<Self> {
         let shown = path.display();
         let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
         let device = Device::with_path(path).map_err(|error| anyhow!(open_words(path, &error)))?;
@@ -60,12 +66,18 @@ impl Camera {
             format!("{shown} is no V4L2 device: `p2pcam-agent devices` lists the cameras")
         })?;
         ensure!(
+            !caps.capabilities.contains(Capability::VIDEO_CAPTURE_MPLANE),
+            "{shown} ({}) is a multi-planar camera, which the agent cannot take yet",
+            caps.card
+        );
+        ensure!(
             caps.capabilities.contains(Capability::VIDEO_CAPTURE | Capability::STREAMING),
             "{shown} ({}) gives no pictures that the agent can take: `p2pcam-agent devices` lists the cameras",
             caps.card
         );
-        let offered =
+        let mut offered =
             modes(&device, wanted).with_context(|| format!("the camera {shown} cannot be asked"))?;
+        offered.retain(|mode| only.is_none_or(|format| mode.format == format));
         let mode = choose(&offered, wanted)
             .with_context(|| format!("the camera {shown} has no format that the agent can take"))?;
         let codes = device.enum_formats()?;
@@ -87,15 +99,20 @@ impl Camera {
             set.width,
             set.height
         );
+        if let Err(error) = fill_buffer(&device, set.width, set.height) {
+            tracing::trace!(camera = %shown, "the place of the picture is fixed: {error}");
+        }
         // Some drivers cannot change the rate: they keep their own.
         let rate = device.set_params(&Parameters::with_fps(mode.rate_for(wanted.fps))).ok();
-        let fps = rate
-            .map(|set| set.interval)
-            .filter(|interval| interval.numerator > 0)
-            .map_or(mode.rate_for(wanted.fps), |interval| {
-                (interval.denominator / interval.numerator).clamp(1, 240)
-            });
-        let stream = GuardedStream::new(&device)
+        let fps = rate.map(|set| set.interval).filter(|interval| interval.numerator > 0).map_or(
+            mode.rate_for(wanted.fps),
+            |interval| {
+                // To the nearest: 30000/1001 is 30.
+                let rate = f64::from(interval.denominator) / f64::from(interval.numerator);
+                (rate.round() as u32).clamp(1, 240)
+            },
+        );
+        let stream = GuardedStream::new(&device, Duration::from_secs(1) / fps)
             .map_err(|error| anyhow!(setup_words(path, "memory-mapped buffers", &error)))?;
         let info = SourceInfo {
             name: format!("camera {shown} ({}, {format})", caps.card),
@@ -119,7 +136,9 @@ impl Camera {
     /// Takes one picture from the driver; `None` if it is damaged or not whole yet.
     fn take(&mut self) -> anyhow::Result<Option<SourceFrame>> {
         let path = &self.path;
-        let (buffer, meta) = self.stream.next().map_err(|error| anyhow!(stream_words(path, &error)))?;
+        let patience = self.stream.patience();
+        let (buffer, meta) =
+            self.stream.next().map_err(|error| anyhow!(stream_words(path, patience, &error)))?;
         let data = &buffer[..buffer.len().min(meta.bytesused as usize)];
         if meta.flags.contains(Flags::ERROR) || data.is_empty() {
             return Ok(None);
@@ -207,11 +226,11 @@ fn setup_words(path: &Path, what: &str, error: &io::Error) -> String {
 }
 
 /// Why no picture comes.
-fn stream_words(path: &Path, error: &io::Error) -> String {
+fn stream_words(path: &Path, patience: Duration, error: &io::Error) -> String {
     let shown = path.display();
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::TimedOut, _) => {
-            format!("camera {shown} has given no picture for {} s: check its cable", TIMEOUT.as_secs())
+            format!("camera {shown} has given no picture for {} s: check its cable", patience.as_secs())
         }
         (_, Some(libc::ENODEV)) => format!("camera {shown} is unplugged"),
         (_, Some(libc::ENOSPC)) => {
@@ -226,8 +245,10 @@ fn stream_words(path: &Path, error: &io::Error) -> String {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn words(code: i32) -> String {
-        stream_words(Path::new("/dev/video7"), &io::Error::from_raw_os_error(code))
+        stream_words(Path::new("/dev/video7"), SECOND, &io::Error::from_raw_os_error(code))
     }
 
     #[test]
@@ -235,7 +256,8 @@ mod tests {
         assert_eq!(words(libc::ENODEV), "camera /dev/video7 is unplugged");
         assert!(words(libc::ENOSPC).contains("another port"));
         assert!(words(libc::EIO).contains("/dev/video7 gives no picture"));
-        let timeout = stream_words(Path::new("/dev/video7"), &io::Error::new(io::ErrorKind::TimedOut, "x"));
+        let error = io::Error::new(io::ErrorKind::TimedOut, "x");
+        let timeout = stream_words(Path::new("/dev/video7"), SECOND, &error);
         assert!(timeout.contains("no picture for 1 s"), "{timeout}");
         let denied = open_words(Path::new("/dev/video7"), &io::Error::from_raw_os_error(libc::EACCES));
         assert!(denied.contains("group video"), "{denied}");

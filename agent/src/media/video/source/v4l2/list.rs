@@ -76,9 +76,7 @@ fn describe(path: &Path) -> anyhow::Result<CameraInfo> {
                             }
                         }
                     }
-                    None => {
-                        other_formats.push(String::from_utf8_lossy(&description.fourcc.repr).into_owned())
-                    }
+                    None => other_formats.push(code_words(description.fourcc.repr)),
                 }
             }
         }
@@ -91,6 +89,13 @@ fn describe(path: &Path) -> anyhow::Result<CameraInfo> {
             capture,
         })
     })
+}
+
+/// A four-character code for people: without its blanks, and with the top bit as what it stands for, big-endian.
+fn code_words(code: [u8; 4]) -> String {
+    let big_endian = if code[3] & 0x80 != 0 { "-BE" } else { "" };
+    let plain = code.map(|byte| byte & 0x7f);
+    format!("{}{big_endian}", String::from_utf8_lossy(&plain).trim_end().escape_default())
 }
 
 /// What a camera can do; of ranges, what is nearest to the wanted.
@@ -138,4 +143,17 @@ fn rates(device: &Device, code: FourCC, width: u32, height: u32, wanted: u32) ->
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_printed_without_blanks_and_control_characters() {
+        assert_eq!(code_words(*b"UYVY"), "UYVY");
+        assert_eq!(code_words(*b"Y10 "), "Y10");
+        assert_eq!(code_words([b'Y', b'1', b'6', b' ' | 0x80]), "Y16-BE");
+        assert_eq!(code_words([1, b'a', b'b', b'c']), "\\u{1}abc");
+    }
 }

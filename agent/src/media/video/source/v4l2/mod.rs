@@ -1,6 +1,7 @@
 //! Cameras of the Video for Linux API (kernel doc: userspace-api/media/v4l), by memory-mapped streaming.
 
 mod camera;
+mod compose;
 mod convert;
 mod list;
 mod negotiate;
