@@ -47,12 +47,10 @@ fn what_is_played_into_one_end_of_a_loop_is_captured_at_the_other() {
                 let (tone, begin, mut blocks) = (tone(), Instant::now(), 0);
                 while !done.load(Ordering::SeqCst) {
                     let from = blocks * BLOCK % tone.len();
-                    if let Err(error) = sink.play(&tone[from..from + BLOCK]) {
-                        return Err(error);
-                    }
+                    sink.play(&tone[from..from + BLOCK])?;
                     blocks += 1;
                 }
-                Ok(blocks as f64 * 0.02 / begin.elapsed().as_secs_f64())
+                anyhow::Ok(blocks as f64 * 0.02 / begin.elapsed().as_secs_f64())
             });
             let captured = capture(&microphone);
             done.store(true, Ordering::SeqCst);
