@@ -62,6 +62,9 @@ pub struct VideoMetrics {
     pub encoders: Family<EncoderLabel, Gauge>,
     /// Seconds that one picture took to encode.
     pub encode_seconds: Family<CodecLabel, Histogram>,
+    /// Times that the CPU copied or converted a picture between the device that took it and the encoder: none for a
+    /// camera whose buffers a hardware encoder reads.
+    pub copies: Family<CodecLabel, Counter>,
     /// Viewers now.
     pub viewers: Family<CodecLabel, Gauge>,
     /// Pictures that slow viewers lost.
@@ -82,6 +85,7 @@ impl VideoMetrics {
             keyframe_requests: Family::default(),
             encoders: Family::default(),
             encode_seconds: Family::new_with_constructor(|| Histogram::new(ENCODE_BUCKETS)),
+            copies: Family::default(),
             viewers: Family::default(),
             dropped_slow: Family::default(),
             dropped_busy: Family::default(),
@@ -101,6 +105,11 @@ impl VideoMetrics {
             "video_encode_seconds",
             "Time that one picture took to encode",
             m.encode_seconds.clone(),
+        );
+        registry.register(
+            "video_frame_copies",
+            "Times that the CPU copied a picture between capture and encoder",
+            m.copies.clone(),
         );
         registry.register("video_viewers", "Viewers now", m.viewers.clone());
         registry.register(

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    AccessUnit, Bitrate, RawFrame, SourceFrame, VideoCodec, VideoEncoder,
+    AccessUnit, Bitrate, SourceFrame, VideoCodec, VideoEncoder, VideoFrame,
     decoder::H264Decoder,
     encoder::{EncoderSettings, open_encoder},
     metrics::{EncoderLabel, VideoMetrics},
@@ -210,7 +210,7 @@ impl Job {
     }
 
     /// The picture itself. Encoded ones that cannot be decoded are passed over up to the next key frame.
-    fn decoded(&mut self, frame: SourceFrame) -> Option<Arc<RawFrame>> {
+    fn decoded(&mut self, frame: SourceFrame) -> Option<VideoFrame> {
         let unit = match frame {
             SourceFrame::Raw(frame) => return Some(frame),
             SourceFrame::Encoded(unit) => unit,
@@ -222,7 +222,7 @@ impl Job {
             self.decoder = H264Decoder::new().ok();
         }
         match self.decoder.as_mut()?.decode(&unit) {
-            Ok(frame) => frame.map(Arc::new),
+            Ok(frame) => frame.map(VideoFrame::from),
             Err(error) => {
                 tracing::debug!("the source's H.264 cannot be decoded up to its next key frame: {error:#}");
                 self.decoder = None;
@@ -231,8 +231,8 @@ impl Job {
         }
     }
 
-    fn encode(&mut self, frame: &RawFrame, order: EncodeOrder) -> anyhow::Result<()> {
-        let size = (frame.width, frame.height);
+    fn encode(&mut self, frame: &VideoFrame, order: EncodeOrder) -> anyhow::Result<()> {
+        let size = frame.size();
         if self.encoder.as_ref().is_none_or(|open| open.size != size) {
             self.encoder = None;
             self.encoder = Some(self.open(size, order)?);
@@ -248,6 +248,7 @@ impl Job {
         metrics.encode_seconds.get_or_create(&self.codec.into()).observe(start.elapsed().as_secs_f64());
         if let Some(unit) = unit {
             metrics.encoded.get_or_create(&self.codec.into()).inc();
+            metrics.copies.get_or_create(&self.codec.into()).inc_by(unit.copies.into());
             self.shared.publish(&Arc::new(unit), self.epoch);
         }
         Ok(())
@@ -273,16 +274,16 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::video::RawFrame;
 
     fn raw() -> SourceFrame {
         let planes = [16 * 16, 64, 64].map(|length| vec![0; length].into());
-        SourceFrame::Raw(Arc::new(RawFrame { width: 16, height: 16, planes, captured: Instant::now() }))
+        SourceFrame::Raw(RawFrame::new(16, 16, planes, Instant::now()).into())
     }
 
     fn encoded(keyframe: bool) -> SourceFrame {
         let now = Instant::now();
-        let (codec, data) = (VideoCodec::H264, vec![1].into());
-        let unit = AccessUnit { codec, data, keyframe, width: 16, height: 16, captured: now, encoded: now };
+        let unit = AccessUnit::passed(VideoCodec::H264, vec![1].into(), keyframe, (16, 16), (now, now));
         SourceFrame::Encoded(Arc::new(unit))
     }
 
