@@ -13,6 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a call into a driver, or a few in a row, may take before the thread counts as stuck. Opening a bad USB camera
+/// asks it for several controls, and the kernel waits up to 5 s for each (uvcvideo, UVC_CTRL_STREAMING_TIMEOUT).
+pub const DRIVER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// What [`Mark::at`] holds while the thread rests.
 const RESTING: u64 = 0;
 
