@@ -188,7 +188,7 @@ impl Playback {
                 voice.heard = now;
                 if voice.talking.is_none() {
                     voice.talking = Some(now);
-                    tracing::info!(talker = %voice.label, sink = %self.words, "talk-back begins");
+                    tracing::info!(session = %voice.label, sink = %self.words, "talk-back begins");
                 }
             } else if now.saturating_duration_since(voice.heard) > LINGER {
                 voice.stopped(now);
@@ -215,7 +215,7 @@ impl Voice {
     fn stopped(&mut self, now: Instant) {
         if let Some(since) = self.talking.take() {
             let seconds = (now - since).as_secs();
-            tracing::info!(talker = %self.label, seconds, "talk-back ends");
+            tracing::info!(session = %self.label, seconds, "talk-back ends");
         }
     }
 }
