@@ -177,28 +177,24 @@ static const struct v4l2_file_operations file_ops = {
 	.mmap = v4l2_m2m_fop_mmap,
 };
 
-static int venc_probe(struct platform_device *pdev)
+/* The media controller says of the device that it is a video encoder. */
+static int register_media(struct venc_device *device)
 {
-	struct venc_device *device = devm_kzalloc(&pdev->dev, sizeof(*device), GFP_KERNEL);
-	struct video_device *video;
-	int ret;
+	int ret = v4l2_m2m_register_media_controller(device->m2m, &device->video,
+						     MEDIA_ENT_F_PROC_VIDEO_ENCODER);
 
-	if (!device)
-		return -ENOMEM;
-	mutex_init(&device->lock);
-	platform_set_drvdata(pdev, device);
-	device->queue = alloc_workqueue(VENC_NAME, WQ_UNBOUND | WQ_HIGHPRI, 1);
-	if (!device->queue)
-		return -ENOMEM;
-	ret = v4l2_device_register(&pdev->dev, &device->v4l2);
 	if (ret)
-		goto free_queue;
-	device->m2m = v4l2_m2m_init(&m2m_ops);
-	if (IS_ERR(device->m2m)) {
-		ret = PTR_ERR(device->m2m);
-		goto unregister_v4l2;
-	}
-	video = &device->video;
+		return ret;
+	ret = media_device_register(&device->media);
+	if (ret)
+		v4l2_m2m_unregister_media_controller(device->m2m);
+	return ret;
+}
+
+static int register_video(struct venc_device *device)
+{
+	struct video_device *video = &device->video;
+
 	strscpy(video->name, "virtual H.264 encoder", sizeof(video->name));
 	video->vfl_dir = VFL_DIR_M2M;
 	video->fops = &file_ops;
@@ -208,17 +204,50 @@ static int venc_probe(struct platform_device *pdev)
 	video->lock = &device->lock;
 	video->v4l2_dev = &device->v4l2;
 	video_set_drvdata(video, device);
-	ret = video_register_device(video, VFL_TYPE_VIDEO, -1);
+	return video_register_device(video, VFL_TYPE_VIDEO, -1);
+}
+
+static int venc_probe(struct platform_device *pdev)
+{
+	struct venc_device *device = devm_kzalloc(&pdev->dev, sizeof(*device), GFP_KERNEL);
+	int ret;
+
+	if (!device)
+		return -ENOMEM;
+	mutex_init(&device->lock);
+	platform_set_drvdata(pdev, device);
+	device->queue = alloc_workqueue(VENC_NAME, WQ_UNBOUND | WQ_HIGHPRI, 1);
+	if (!device->queue)
+		return -ENOMEM;
+	device->media.dev = &pdev->dev;
+	strscpy(device->media.model, VENC_NAME, sizeof(device->media.model));
+	media_device_init(&device->media);
+	device->v4l2.mdev = &device->media;
+	ret = v4l2_device_register(&pdev->dev, &device->v4l2);
+	if (ret)
+		goto cleanup_media;
+	device->m2m = v4l2_m2m_init(&m2m_ops);
+	if (IS_ERR(device->m2m)) {
+		ret = PTR_ERR(device->m2m);
+		goto unregister_v4l2;
+	}
+	ret = register_video(device);
 	if (ret)
 		goto release_m2m;
-	v4l2_info(&device->v4l2, "virtual H.264 encoder at /dev/video%d\n", video->num);
+	ret = register_media(device);
+	if (ret)
+		goto unregister_video;
+	v4l2_info(&device->v4l2, "virtual H.264 encoder at /dev/video%d\n", device->video.num);
 	return 0;
 
+unregister_video:
+	video_unregister_device(&device->video);
 release_m2m:
 	v4l2_m2m_release(device->m2m);
 unregister_v4l2:
 	v4l2_device_unregister(&device->v4l2);
-free_queue:
+cleanup_media:
+	media_device_cleanup(&device->media);
 	destroy_workqueue(device->queue);
 	return ret;
 }
@@ -227,9 +256,12 @@ static void venc_remove(struct platform_device *pdev)
 {
 	struct venc_device *device = platform_get_drvdata(pdev);
 
+	media_device_unregister(&device->media);
+	v4l2_m2m_unregister_media_controller(device->m2m);
 	video_unregister_device(&device->video);
 	v4l2_m2m_release(device->m2m);
 	v4l2_device_unregister(&device->v4l2);
+	media_device_cleanup(&device->media);
 	destroy_workqueue(device->queue);
 }
 

@@ -14,6 +14,7 @@
 
 #include <linux/videodev2.h>
 #include <linux/workqueue.h>
+#include <media/media-device.h>
 #include <media/v4l2-ctrls.h>
 #include <media/v4l2-device.h>
 #include <media/v4l2-fh.h>
@@ -35,6 +36,7 @@ struct venc_format {
 
 struct venc_device {
 	struct v4l2_device v4l2;
+	struct media_device media;
 	struct video_device video;
 	struct v4l2_m2m_dev *m2m;
 	struct workqueue_struct *queue;
