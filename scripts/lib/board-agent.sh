@@ -95,17 +95,40 @@ board_page() {
     echo "https://$BOARD_ADDRESS:8443/#device=board&token=$token"
 }
 
+board_keep_journal() {
+    board_ssh journalctl --boot --no-pager --output=short-precise </dev/null >"$BOARD_STATE/journal.txt" || true
+    say "Tests failed. The board's journal: $BOARD_STATE/journal.txt"
+}
+
 # board_run_tests [WORD...]: the board tests, in the guest, as root; fails as they do.
 board_run_tests() {
     local status=0
     say "Running the board tests."
-    board_copy "$BOARD_TESTS" /usr/lib/board/tests
+    board_copy "$BOARD_TESTS" /usr/lib/board/tests || return
     # One after the other: they share the board's few devices.
     board_ssh env P2PCAM_BOARD=1 AGENT_UNDER_TEST=/usr/bin/p2pcam-agent RUST_BACKTRACE=1 TMPDIR=/run \
         /usr/lib/board/tests --test-threads=1 "$@" </dev/null || status=$?
-    if [ $status -ne 0 ]; then
-        board_ssh journalctl --boot --no-pager --output=short-precise </dev/null >"$BOARD_STATE/journal.txt" || true
-        say "The board tests failed. The board's journal: $BOARD_STATE/journal.txt"
-    fi
+    [ $status -eq 0 ] || board_keep_journal
+    return $status
+}
+
+# board_beside COMMAND...: runs a program of this machine in the board's network, and tells it how to reach the board.
+board_beside() {
+    board_inside env "PATH=$PATH" "HOME=$HOME" "P2PCAM_BOARD_NAME=$BOARD_NAME" "P2PCAM_BOARD_HOST=$BOARD_ADDRESS" \
+        "P2PCAM_BOARD_SHELL=$PWD/scripts/board ssh" "$@"
+}
+
+# board_run_browser_tests [WORD...]: Chromium on this machine watches the board; fails as the tests do.
+board_run_browser_tests() {
+    local status=0
+    # Names of packages hold no blanks.
+    # shellcheck disable=SC2046
+    need_packages $(packages_browser)
+    say "Watching the board with a browser."
+    # Built as scripts/test builds it.
+    cargo test --locked --package p2pcam-agent --test board_browser --no-run --message-format=json-render-diagnostics \
+        >target/boards/cargo.json || return
+    board_beside "$(board_built test board_browser)" --test-threads=1 "$@" || status=$?
+    [ $status -eq 0 ] || board_keep_journal
     return $status
 }
