@@ -13,7 +13,10 @@ use super::{
     still,
     worker::Worker,
 };
-use crate::media::backoff::Backoff;
+use crate::{
+    media::backoff::Backoff,
+    telemetry::liveness::{DRIVER_PATIENCE, Liveness},
+};
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
@@ -59,10 +62,12 @@ impl Capture {
 
     /// Runs until the pipeline is over.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("video-capture", DRIVER_PATIENCE);
         while self.shared.wait_for_viewers() {
             let mut source = None;
             let mut retry_at = Instant::now();
             while self.drop_unwatched() {
+                pulse.beat(Instant::now());
                 if source.is_none() && Instant::now() >= retry_at {
                     match (self.open)() {
                         Ok(opened) => source = Some(self.take_source(opened)),
@@ -82,6 +87,9 @@ impl Capture {
                 }
             }
             self.end_stream();
+            // Closing the camera was the last that could hang.
+            drop(source);
+            pulse.rest();
         }
     }
 
