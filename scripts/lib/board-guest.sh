@@ -88,19 +88,26 @@ board_qemu() {
     as_root rm -f "$BOARD_STATE"/{monitor,ssh,disk.qcow2}
     board_tool qemu-img create -q -f qcow2 -b "$backing" -F $format "$BOARD_STATE/disk.qcow2"
     : >"$BOARD_STATE/serial.log"
+    : >"$BOARD_STATE/qemu.log"
     board_tool_words qemu-system-aarch64
-    # Paths of sockets are short (108 bytes), so they are relative.
+    # Paths of sockets are short (108 bytes), so they are relative. A session of its own keeps Ctrl-C away from it; its
+    # own -daemonize would lose its words, and with it saving to a file fails ("Bad address", QEMU 10.0.2).
     (
         cd "$BOARD_STATE" &&
-            board_inside "${BOARD_RUN[@]}" -L "$BOARD_TOOLS/usr/share/qemu" -name "p2pcam-board-$BOARD_NAME" \
-                -nodefaults -no-user-config -display none -daemonize -pidfile qemu.pid \
+            board_inside setsid "${BOARD_RUN[@]}" -L "$BOARD_TOOLS/usr/share/qemu" -name "p2pcam-board-$BOARD_NAME" \
+                -nodefaults -no-user-config -display none -pidfile qemu.pid \
                 -machine virt -cpu cortex-a72 -smp $BOARD_CORES -m $BOARD_MEMORY -accel tcg,thread=multi \
                 -kernel "$BOARD_BASE/vmlinuz" -initrd "$BOARD_BASE/initrd" -append "$BOARD_KERNEL_LINE" \
                 -serial file:serial.log -monitor unix:monitor,server,nowait \
                 -drive file=disk.qcow2,if=none,id=disk,cache=unsafe -device virtio-blk-pci,drive=disk,romfile= \
                 -netdev tap,id=net,ifname=tap0,script=no,downscript=no \
                 -device virtio-net-pci,netdev=net,mac=$BOARD_MAC,romfile= -device virtio-rng-pci "$@"
-    ) || die "QEMU does not start; its words above say why."
+    ) </dev/null >"$BOARD_STATE/qemu.log" 2>&1 &
+    local starter=$!
+    until board_pid >/dev/null; do
+        kill -0 $starter 2>/dev/null || die "$(cat "$BOARD_STATE/qemu.log")" "QEMU does not start; its words above say why."
+        sleep 0.1
+    done
 }
 
 # board_monitor COMMAND: gives QEMU's monitor a command and prints its answer.
@@ -204,7 +211,6 @@ board_save() {
     # The connection would be half a connection afterwards.
     board_ssh -O exit 2>/dev/null || true
     # Migration to a file, not savevm: many boards can start from one file, each on a disk of its own.
-    board_monitor "stop" >/dev/null
     board_monitor "migrate_set_parameter max-bandwidth 10G" >/dev/null
     board_monitor "migrate file:$new/memory" >/dev/null
     board_monitor "info migrate" | grep -q 'status: completed' || die "QEMU could not save the board: $(board_monitor "info migrate")"
