@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::viewer::Viewer;
+use crate::{
+    support::{Journal, eventually, on_board, try_run, unit_property},
+    viewer::Viewer,
+};
 
 const UNIT: &str = "p2pcam-agent.service";
 const USER: &str = "p2pcam";
@@ -38,8 +41,7 @@ struct Service {
 
 fn service() -> Option<Service> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    if std::env::var_os("P2PCAM_BOARD").is_none_or(|value| value != "1") {
-        println!("not run: this is not the board; `scripts/board test` runs it there");
+    if !on_board() {
         return None;
     }
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,15 +81,11 @@ impl Service {
     }
 
     fn is_active(&self) -> bool {
-        self.property("ActiveState") == "active"
-    }
-
-    fn property(&self, name: &str) -> String {
-        run("systemctl", &["show", "--value", "--property", name, UNIT])
+        unit_property(UNIT, "ActiveState") == "active"
     }
 
     fn pid(&self) -> u32 {
-        self.property("MainPID").parse().unwrap()
+        unit_property(UNIT, "MainPID").parse().unwrap()
     }
 
     /// Waits until another process than `before` is ready.
@@ -102,38 +100,11 @@ impl Service {
         let token = fs::read_to_string(Path::new(STATE).join("viewer-token")).unwrap();
         Viewer::connect(HUB, token.trim())
     }
-
-    /// What the journal says since a cursor, one line an entry.
-    fn journal_since(&self, cursor: &str, more: &[&str]) -> String {
-        let after = format!("--after-cursor={cursor}");
-        let mut arguments = vec!["--unit", UNIT, "--output", "cat", "--no-pager", &after];
-        arguments.extend(more);
-        run("journalctl", &arguments)
-    }
-}
-
-/// Where the journal ends now.
-fn cursor() -> String {
-    run("journalctl", &["--sync"]);
-    let text = run("journalctl", &["--lines", "0", "--show-cursor", "--no-pager"]);
-    text.rsplit_once("cursor: ").expect("a cursor").1.trim().to_owned()
 }
 
 /// What a program prints, whatever its end.
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-fn eventually<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + within;
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    String::from_utf8_lossy(&try_run(program, arguments).stdout).trim().to_owned()
 }
 
 /// A field of /proc/PID/status.
@@ -223,13 +194,12 @@ fn after_a_kill_the_service_and_its_stream_come_back() {
 #[test]
 fn an_agent_that_does_not_move_is_started_again_by_the_watchdog() {
     let Some(service) = service() else { return };
-    let (pid, since) = (service.pid(), cursor());
+    let (pid, journal) = (service.pid(), Journal::of(UNIT));
     let stopped = Instant::now();
     run("kill", &["-STOP", &pid.to_string()]);
     service.wait_for_another(pid, WATCHDOG_TIME);
     println!("stopped: back after {:?}", stopped.elapsed());
-    let journal = run("journalctl", &["--unit", UNIT, "--no-pager", &format!("--after-cursor={since}")]);
-    assert!(journal.contains("Watchdog timeout"), "{journal}");
+    journal.wait_for("Watchdog timeout", START_TIME);
 }
 
 #[test]
@@ -244,15 +214,14 @@ fn a_driver_that_never_returns_is_named_and_the_agent_started_again() {
     fs::write(&rc, pcm).unwrap();
     service
         .configure(Some("[video]\nsource = \"pattern\"\n[audio]\nsource = \"alsa:hang\"\nsink = \"none\"\n"));
-    let (pid, since) = (service.pid(), cursor());
+    let (pid, journal) = (service.pid(), Journal::of(UNIT));
     let mut viewer = service.viewer();
     viewer.watch(PACKETS, START_TIME);
     let began = Instant::now();
     service.wait_for_another(pid, HANG_TIME);
     println!("a hanging driver: back after {:?}", began.elapsed());
-    let journal = service.journal_since(&since, &[]);
     let _ = (fs::remove_file(rc), fs::remove_file(fifo));
-    assert!(journal.contains("thread audio-capture has not moved"), "{journal}");
+    println!("{}", journal.wait_for("thread audio-capture has not moved", START_TIME));
 }
 
 #[test]
@@ -300,30 +269,26 @@ fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
 #[test]
 fn without_a_configuration_the_service_starts_with_defaults() {
     let Some(service) = service() else { return };
-    let since = cursor();
+    let journal = Journal::of(UNIT);
     service.configure(None);
     assert!(service.is_active());
-    let journal = eventually("its start is in the journal", START_TIME, || {
-        Some(service.journal_since(&since, &[])).filter(|text| text.contains("p2pcam-agent starts"))
-    });
-    println!("{journal}");
+    println!("{}", journal.wait_for("p2pcam-agent starts", START_TIME));
 }
 
 #[test]
 fn a_wrong_configuration_is_told_in_the_journal_as_an_error_and_not_tried_again() {
     let Some(service) = service() else { return };
-    let since = cursor();
+    let journal = Journal::of(UNIT);
     service.configure(Some("[video]\nfps = 0\nsorce = \"auto\"\n"));
-    assert_eq!(service.property("ActiveState"), "failed");
-    assert_eq!(service.property("ExecMainStatus"), "78");
-    let journal = eventually("the error is in the journal", START_TIME, || {
-        let text = service.journal_since(&since, &["--priority", "err"]);
-        text.contains("source").then_some(text)
-    });
-    println!("{journal}");
+    assert_eq!(unit_property(UNIT, "ActiveState"), "failed");
+    assert_eq!(unit_property(UNIT, "ExecMainStatus"), "78");
     for words in [CONFIG, "fps", "sorce"] {
-        assert!(journal.contains(words), "{words}: {journal}");
+        println!("{}", journal.wait_for(words, START_TIME));
     }
+    let entries: Vec<Value> =
+        journal.entries().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ours: Vec<_> = entries.iter().filter(|entry| text(entry, "MESSAGE").contains("sorce")).collect();
+    assert!(ours.iter().all(|entry| text(entry, "PRIORITY") == "3"), "{ours:#?}");
     fs::write(CONFIG, "[video]\nsource = \"pattern\"\n").unwrap();
     service.make_active();
 }
