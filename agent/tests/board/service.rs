@@ -208,9 +208,7 @@ fn a_driver_that_never_returns_is_named_and_the_agent_started_again() {
     // Opening a FIFO that nobody writes to blocks for ever, as a hung driver's open does.
     let (rc, fifo) = (format!("{STATE}/.asoundrc"), format!("{STATE}/hang"));
     run("mkfifo", &["-m", "666", &fifo]);
-    let pcm = format!(
-        "pcm.hang {{ type file slave.pcm null file /dev/null infile \"{fifo}\" }}\npcm.null {{ type null }}\n"
-    );
+    let pcm = format!("pcm.hang {{ type file slave.pcm null file /dev/null infile \"{fifo}\" }}\n");
     fs::write(&rc, pcm).unwrap();
     service
         .configure(Some("[video]\nsource = \"pattern\"\n[audio]\nsource = \"alsa:hang\"\nsink = \"none\"\n"));
@@ -255,7 +253,13 @@ fn the_journal_gives_one_viewer_s_story_by_its_session() {
         ended(&entries).then_some(entries)
     });
     for entry in &entries {
-        assert_eq!((text(entry, "P2PCAM_DEVICE"), text(entry, "_SYSTEMD_UNIT")), ("porch", UNIT), "{entry}");
+        // The hub's lines name the device that they are about, besides the camera that wrote them.
+        let device = &entry["P2PCAM_DEVICE"];
+        assert!(
+            device == "porch" || device.as_array().is_some_and(|all| all.contains(&"porch".into())),
+            "{entry}"
+        );
+        assert_eq!(text(entry, "_SYSTEMD_UNIT"), UNIT, "{entry}");
     }
     for words in ["viewer asks to connect", "offer answered", "connected after"] {
         assert!(entries.iter().any(|entry| text(entry, "MESSAGE").contains(words)), "{words}: {entries:#?}");
