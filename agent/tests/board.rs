@@ -3,5 +3,9 @@
 
 #[path = "board/boot.rs"]
 mod boot;
+#[path = "board/service.rs"]
+mod service;
 #[path = "board/support.rs"]
 mod support;
+#[path = "board/viewer.rs"]
+mod viewer;
