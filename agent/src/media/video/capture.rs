@@ -13,10 +13,13 @@ use super::{
     still,
     worker::Worker,
 };
-use crate::{board::Privacy, media::backoff::Backoff};
+use crate::{board::Board, media::backoff::Backoff, telemetry::health::Level};
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The condition on `/health`.
+pub const CAMERA: &str = "camera";
 
 /// A source that has been opened.
 pub struct Opened {
@@ -33,7 +36,7 @@ pub type Opener = Box<dyn FnMut() -> anyhow::Result<Opened> + Send>;
 pub struct Capture {
     shared: Arc<Shared>,
     open: Opener,
-    privacy: Privacy,
+    board: Board,
     keyframe_interval_s: u32,
     workers: [Option<Worker>; CODECS.len()],
     backoff: Backoff,
@@ -43,22 +46,25 @@ pub struct Capture {
     failure: Option<(String, Arc<RawFrame>)>,
     /// The failure is none, but the privacy switch.
     private: bool,
+    /// The source has given nothing yet since it was opened.
+    fresh: bool,
 }
 
 impl Capture {
     /// Does nothing before [`Self::run`].
-    pub fn new(shared: Arc<Shared>, open: Opener, privacy: Privacy, keyframe_interval_s: u32) -> Self {
+    pub fn new(shared: Arc<Shared>, open: Opener, board: Board, keyframe_interval_s: u32) -> Self {
         let workers = [const { None }; CODECS.len()];
         Self {
             shared,
             open,
-            privacy,
+            board,
             keyframe_interval_s,
             workers,
             backoff: Backoff::default(),
             threadless: false,
             failure: None,
             private: false,
+            fresh: false,
         }
     }
 
@@ -68,7 +74,7 @@ impl Capture {
             let mut source = None;
             let mut retry_at = Instant::now();
             while self.drop_unwatched() {
-                if let Some(why) = self.privacy.closed() {
+                if let Some(why) = self.board.privacy.closed() {
                     // Closed, not only unread: the camera's own light goes out.
                     source = None;
                     retry_at = Instant::now();
@@ -84,7 +90,7 @@ impl Capture {
                 }
                 match source.as_mut().map(|source| source.next()) {
                     // Taken before the switch or after it: nobody can tell.
-                    Some(Ok(_)) if self.privacy.is_closed() => {}
+                    Some(Ok(_)) if self.board.privacy.is_closed() => {}
                     Some(Ok(frame)) => {
                         self.works();
                         self.hand_over(frame);
@@ -112,6 +118,7 @@ impl Capture {
     }
 
     fn take_source(&mut self, opened: Opened) -> Box<dyn VideoSource> {
+        self.fresh = true;
         let mut state = self.shared.lock();
         let info = opened.source.info();
         if state.source != *info || state.words != opened.words {
@@ -130,6 +137,10 @@ impl Capture {
     fn works(&mut self) {
         self.shared.metrics.captured.inc();
         self.backoff.worked(Instant::now());
+        if mem::take(&mut self.fresh) {
+            let words = self.shared.lock().words.clone();
+            self.board.health.set(CAMERA, Level::Ok, words);
+        }
         if self.failure.take().is_some() {
             if !mem::take(&mut self.private) {
                 self.shared.metrics.source_restarts.inc();
@@ -143,6 +154,7 @@ impl Capture {
     /// Returns when to try again.
     fn failed(&mut self, error: &anyhow::Error) -> Instant {
         self.private = false;
+        self.board.health.set(CAMERA, Level::Failed, format!("{error:#}"));
         if self.explain("NO SIGNAL", &error.to_string()) {
             tracing::warn!(source = %self.shared.lock().words, "no video signal: {error:#}");
         }

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::{
     AccessUnit, Bitrate, SourceInfo, VideoCodec,
-    capture::{Capture, Opener},
+    capture::{CAMERA, Capture, Opener},
     channel::ViewerId,
     metrics::VideoMetrics,
     shared::{CODECS, Shared},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     board::Board,
     config::{VideoConfig, VideoSourceSpec},
-    telemetry::metrics::Metrics,
+    telemetry::{health::Level, metrics::Metrics},
 };
 
 /// One source and one encoder per codec for all viewers. Cheap to clone; when the last clone is dropped, all
@@ -52,6 +52,7 @@ impl VideoPipeline {
             Ok(None) => (unopened(), spec.to_string()),
             Ok(Some(opened)) => (opened.source.info().clone(), opened.words),
             Err(error) if matches!(spec, VideoSourceSpec::V4l2(_)) => {
+                board.health.set(CAMERA, Level::Failed, format!("{error:#}"));
                 tracing::warn!(source = %config.source, "the camera cannot be opened yet: {error:#}");
                 (unopened(), spec.to_string())
             }
@@ -72,7 +73,7 @@ impl VideoPipeline {
         let metrics = metrics.register(VideoMetrics::register);
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
         let shared = Arc::new(Shared::new(info, words, bitrate, metrics));
-        let capture = Capture::new(shared.clone(), open, board.privacy.clone(), config.keyframe_interval_s);
+        let capture = Capture::new(shared.clone(), open, board.clone(), config.keyframe_interval_s);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())
