@@ -62,6 +62,8 @@ struct Running {
     privacy: watch::Receiver<Option<Arc<str>>>,
     /// Counts as a viewer while there is a path.
     seen: Option<Viewer>,
+    /// The picture whose packets have been made and not sent yet, and when they were made.
+    sending: Option<(Arc<AccessUnit>, Instant)>,
     audio: Option<AudioSubscription>,
     talker: Option<(Talker, Instant)>,
     /// The log says already that the viewer's voice is not played.
@@ -82,6 +84,7 @@ impl Session {
             warm_up: WarmUp::default(),
             privacy: self.shared.media.board.privacy.changes(),
             seen: None,
+            sending: None,
             audio: None,
             talker: None,
             unheard: false,
@@ -162,6 +165,9 @@ impl Session {
         }
         if let Some(peer) = &mut run.peer {
             self.transmit(peer);
+        }
+        if let Some((unit, packetized)) = run.sending.take() {
+            self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
         }
         end
     }
@@ -372,6 +378,7 @@ impl Session {
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
             send_picture(peer, Instant::now(), &unit);
+            run.sending = Some((unit, Instant::now()));
         } else if !run.warm_up.keep(unit) {
             // It takes long: the camera sleeps again until there is a path.
             run.video = None;
