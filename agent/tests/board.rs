@@ -1,7 +1,13 @@
-//! The agent on a booted board, as root in it: `scripts/board test` runs this there. Elsewhere each test says that it did not run.
+//! The agent on a booted board: run there as root, by `scripts/board test`. Elsewhere each test says that it did not run.
 #![allow(clippy::unwrap_used)]
 
+#[path = "board/boot.rs"]
+mod boot;
+#[path = "board/gpio.rs"]
+mod gpio;
 #[path = "board/service.rs"]
 mod service;
+#[path = "board/support.rs"]
+mod support;
 #[path = "board/viewer.rs"]
 mod viewer;
