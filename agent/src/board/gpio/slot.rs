@@ -109,9 +109,10 @@ impl OutputSlot {
         Self { slot: Slot::new(role, spec, metrics, health), written: None }
     }
 
-    /// Makes it active or inactive, as far as it is held or can be.
+    /// Makes it active or inactive, as far as it is held or can be; `eager`: chips came or went.
     pub fn show(&mut self, active: bool, now: Instant, eager: bool) {
-        if self.slot.peek().is_none() {
+        // A chip that was unplugged is only noticed by writing.
+        if eager || self.slot.peek().is_none() {
             self.written = None;
         }
         let Some(output) = self.slot.hold(now, eager, |spec| line::output(spec, active)) else { return };
