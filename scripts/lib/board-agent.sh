@@ -11,9 +11,9 @@ board_build_agent() {
     local what=(--bin p2pcam-agent)
     [ "${1:-}" = tests ] && what+=(--test board)
     need_cross $BOARD_TARGET
-    mkdir -p target/board
+    mkdir -p target/boards
     say "Building the agent for the board."
-    cross_cargo build --profile board "${what[@]}" --message-format=json-render-diagnostics >target/board/cargo.json ||
+    cross_cargo build --profile board "${what[@]}" --message-format=json-render-diagnostics >target/boards/cargo.json ||
         die "The agent could not be built; cargo's words above say why."
     BOARD_AGENT=$(board_built bin p2pcam-agent)
     [ "${1:-}" != tests ] || BOARD_TESTS=$(board_built test board)
@@ -24,7 +24,7 @@ board_built() {
     python3 - "$1" "$2" <<'PYTHON'
 import json, sys
 
-for line in open("target/board/cargo.json"):
+for line in open("target/boards/cargo.json"):
     made = json.loads(line)
     target = made.get("target", {})
     if made.get("executable") and target["kind"] == [sys.argv[1]] and target["name"] == sys.argv[2]:
@@ -104,8 +104,8 @@ board_run_tests() {
     board_ssh env P2PCAM_BOARD=1 AGENT_UNDER_TEST=/usr/bin/p2pcam-agent RUST_BACKTRACE=1 TMPDIR=/run \
         /usr/lib/board/tests --test-threads=1 "$@" </dev/null || status=$?
     if [ $status -ne 0 ]; then
-        board_ssh journalctl --boot --no-pager --output=short-precise </dev/null >target/board/journal.txt || true
-        say "The board tests failed. The board's journal: target/board/journal.txt"
+        board_ssh journalctl --boot --no-pager --output=short-precise </dev/null >"$BOARD_STATE/journal.txt" || true
+        say "The board tests failed. The board's journal: $BOARD_STATE/journal.txt"
     fi
     return $status
 }

@@ -23,7 +23,7 @@ board_name() {
     BOARD_NAME=${P2PCAM_BOARD_NAME:-$(basename "$PWD" | tr -c 'a-zA-Z0-9\n' -)-$path}
     case $BOARD_NAME in *[!a-zA-Z0-9-]*) die "A board's name has letters, digits and dashes only, so not: $BOARD_NAME" ;; esac
     BOARD_NAMESPACE=p2pcam-$BOARD_NAME
-    BOARD_STATE=$PWD/target/board/$BOARD_NAME
+    BOARD_STATE=$PWD/target/boards/$BOARD_NAME
 }
 
 # board_inside COMMAND...: runs it in the board's network namespace, as root.
@@ -225,7 +225,7 @@ board_save() {
 # board_start_cold DISK: from power-on; leaves a board with systemd up.
 board_start_cold() {
     board_net_up
-    say "Booting the board $BOARD_NAME (serial log: target/board/$BOARD_NAME/serial.log)."
+    say "Booting the board $BOARD_NAME (serial log: target/boards/$BOARD_NAME/serial.log)."
     board_qemu "$1"
     board_wait
 }
@@ -237,6 +237,7 @@ board_start() {
         board_start_cold "$BOARD_BASE/disk.ext4"
         board_save
     fi
+    touch "$BOARD_SNAPSHOT"
     board_net_up
     say "Starting the board $BOARD_NAME from its snapshot."
     board_qemu "$BOARD_SNAPSHOT/disk.qcow2" -incoming "file:$BOARD_SNAPSHOT/memory"

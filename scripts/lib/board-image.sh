@@ -10,6 +10,8 @@ BOARD_GATEWAY=10.77.0.1
 BOARD_LABEL=board
 # Sparse: what is not written takes no space. Room for core dumps, captures and test programs.
 BOARD_DISK=1500M
+# Switching between branches must not build images each time.
+BOARD_KEEP_DAYS=7
 
 # Fields of a list file, without comments.
 board_list() {
@@ -132,8 +134,16 @@ need_board_image() {
     if [ ! -d "$BOARD_BASE" ]; then
         board_assemble "$BOARD_BASE.new"
         mv "$BOARD_BASE.new" "$BOARD_BASE"
+        board_forget_old
     fi
+    touch "$BOARD_BASE"
     exec {lock}>&-
+}
+
+# Images and snapshots of earlier contents, 200 to 400 MB each, that nobody started for days.
+board_forget_old() {
+    find "$CACHE/board" -mindepth 1 -maxdepth 1 \( -name 'base-*' -o -name 'snapshot-*' \) -mtime +$BOARD_KEEP_DAYS \
+        -exec rm -rf {} +
 }
 
 board_assemble() {
@@ -148,6 +158,8 @@ board_assemble() {
     say "Unpacking ${#DEBS[@]} packages."
     unpack_debs "$root" "${DEBS[@]}"
     rm -rf "$root"/usr/share/{doc,man,info,locale,lintian,bash-completion,zoneinfo,i18n} "$root/usr/lib/udev/hwdb.d" "$root"/usr/lib/*/gconv
+    # Neither a mixer's state nor a clock is to be restored.
+    rm -f "$root"/usr/lib/udev/rules.d/{85-hwclock,90-alsa-restore}.rules
     board_kernel_files "$out"
     board_initramfs "$out"
     rm "$root/usr/bin/busybox"
@@ -205,8 +217,8 @@ board_initramfs() {
     done < <(for name in "${names[@]}"; do
         board_tool modprobe -d "$root" -S "$BOARD_KERNEL" --show-depends "$name"
     done | awk '$1 == "insmod" { print $2 }')
-    sed -e "s|__MODULES__|${files[*]}|" -e "s|__ADDRESS__|$BOARD_ADDRESS/24|" -e "s|__GATEWAY__|$BOARD_GATEWAY|" \
-        -e "s|__LABEL__|$BOARD_LABEL|" hil/board/init >"$tree/init"
+    printf '%s="%s"\n' MODULES "${files[*]}" ADDRESS "$BOARD_ADDRESS/24" GATEWAY "$BOARD_GATEWAY" LABEL "$BOARD_LABEL" >"$tree/settings"
+    cp hil/board/init "$tree/init"
     chmod 755 "$tree/init"
     (cd "$tree" && find . | board_tool cpio --quiet -o -H newc -R 0:0) >"$out/initrd"
     rm -rf "$tree"

@@ -239,7 +239,7 @@ struct h264_output h264_encode(struct h264_encoder *enc,
 	demand = (s64)mosaics * enc->mosaic_bits / 16;
 	adapt_qp(enc, params, demand, budget);
 	if (!idr) {
-		u32 most = (u32)min_t(s64, budget * 16 / enc->mosaic_bits, count);
+		u32 most = (u32)min_t(s64, div64_s64(budget * 16, enc->mosaic_bits), count);
 
 		mosaics = keep_heaviest(enc, counts, most);
 	}
