@@ -3,6 +3,8 @@
 
 #[path = "board/boot.rs"]
 mod boot;
+#[path = "board/gpio.rs"]
+mod gpio;
 #[path = "board/service.rs"]
 mod service;
 #[path = "board/support.rs"]

@@ -1,14 +1,20 @@
-//! `devices`: what the machine has: cameras with their formats, encoders, sound cards.
+//! `devices`: what the machine has: cameras with their formats, encoders, sound cards, GPIO lines.
 
 use std::process::ExitCode;
 
-use p2pcam_agent::media::{
-    audio,
-    video::{self, CameraInfo, CameraMode, EncoderInfo, EncoderKind, VideoCodec},
+use p2pcam_agent::{
+    config::{Config, GpioConfig},
+    media::{
+        audio,
+        video::{self, CameraInfo, CameraMode, EncoderInfo, EncoderKind, VideoCodec},
+    },
 };
 use serde::Serialize;
 
-use super::cli::DevicesArgs;
+use super::{
+    cli::DevicesArgs,
+    gpio::{self, GpioChipRow, GpioRoleRow},
+};
 
 /// All that is listed.
 #[derive(Debug, Default, Serialize)]
@@ -16,6 +22,9 @@ pub struct Devices {
     pub cameras: Vec<CameraRow>,
     pub encoders: Vec<EncoderRow>,
     pub sound_cards: Vec<SoundCardRow>,
+    pub gpio_chips: Vec<GpioChipRow>,
+    /// What agent.toml names in [gpio].
+    pub gpio_roles: Vec<GpioRoleRow>,
 }
 
 /// A camera.
@@ -57,7 +66,13 @@ pub struct SoundCardRow {
 
 /// Prints a table for people, or JSON.
 pub fn devices(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
-    let devices = collect();
+    // A configuration that is wrong must not hide the devices that would put it right.
+    let config = super::load(args.file.config.as_deref(), &[]).map(|loaded| loaded.config);
+    let config = config.unwrap_or_else(|error| {
+        eprintln!("p2pcam-agent: {error:#}");
+        Config::default()
+    });
+    let devices = collect(&config.gpio);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&devices)?);
     } else {
@@ -67,7 +82,7 @@ pub fn devices(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks the media parts.
-fn collect() -> Devices {
+fn collect(config: &GpioConfig) -> Devices {
     let cameras = video::list_cameras().into_iter().filter(|camera| camera.capture);
     let encoders = video::encoders().into_iter();
     let cards = audio::list_sound_cards().into_iter();
@@ -82,6 +97,8 @@ fn collect() -> Devices {
                 plays: card.plays,
             })
             .collect(),
+        gpio_chips: gpio::chips(),
+        gpio_roles: gpio::roles(config),
     }
 }
 
@@ -150,6 +167,7 @@ fn table(devices: &Devices) -> String {
     if devices.sound_cards.is_empty() {
         text += "  none: `--audio auto` plays a tone, talk-back goes to the log\n";
     }
+    text += &gpio::table(&devices.gpio_chips, &devices.gpio_roles);
     text
 }
 
@@ -185,6 +203,7 @@ mod tests {
                 captures: true,
                 plays: false,
             }],
+            ..Devices::default()
         });
         for line in [
             "  v4l2:/dev/video0  UVC Camera",

@@ -5,6 +5,7 @@ mod check;
 pub mod cli;
 mod config;
 mod devices;
+mod gpio;
 mod hub;
 mod link;
 mod run;

@@ -28,7 +28,8 @@ pub struct Server {
     pub metrics: Metrics,
     /// Cancelled by SIGTERM, SIGINT or the end of the link.
     pub stop: CancellationToken,
-    health: Health,
+    /// All parts say here how they do.
+    pub health: Health,
     endpoint: JoinHandle<Result<(), telemetry::http::EndpointError>>,
 }
 

@@ -18,6 +18,7 @@ use super::{
     peer::new_certificate,
 };
 use crate::{
+    board::Board,
     config::{IceConfig, IcePolicy, SessionConfig},
     media::{
         audio::{AudioPipeline, TalkBack},
@@ -45,6 +46,8 @@ pub struct Media {
     pub audio: AudioPipeline,
     /// The viewers' voices.
     pub talkback: TalkBack,
+    /// Whether they are allowed, and who is told of viewers.
+    pub board: Board,
 }
 
 /// What all sessions share.
@@ -201,6 +204,8 @@ impl Sessions {
             Body::Candidate(candidate) => Command::Candidate(candidate),
             Body::Error(error) => Command::Error(error),
             Body::Bye(bye) => Command::Bye(bye),
+            // Only devices have something to say in this way.
+            Body::Notice(_) => return None,
         };
         let last_word = matches!(command, Command::Error(_) | Command::Bye(_));
         match mailboxes.get(&id).map(|mailbox| mailbox.commands.try_send(command)) {

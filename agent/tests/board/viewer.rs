@@ -104,6 +104,11 @@ impl Viewer {
         started.elapsed()
     }
 
+    /// The next message of the hub with such a body.
+    pub fn hears(&mut self, body: &str) -> Value {
+        said(&mut self.hub, body)
+    }
+
     /// Sends what is due, then waits for a datagram or the next timer, 20 ms at most.
     fn step(&mut self) {
         while let Some(out) = self.pc.poll_write() {

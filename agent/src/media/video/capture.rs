@@ -1,5 +1,5 @@
 //! The capture thread: opens the source while somebody watches, hands its pictures to viewers and encoders, and
-//! shows a still with words while there is no signal.
+//! shows a still with words while there is no signal or the privacy switch is on.
 
 use std::{
     mem,
@@ -14,12 +14,19 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    board::Board,
     media::backoff::Backoff,
-    telemetry::liveness::{DRIVER_PATIENCE, Liveness},
+    telemetry::{
+        health::Level,
+        liveness::{DRIVER_PATIENCE, Liveness},
+    },
 };
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The condition on `/health`.
+pub const CAMERA: &str = "camera";
 
 /// A source that has been opened.
 pub struct Opened {
@@ -36,6 +43,7 @@ pub type Opener = Box<dyn FnMut() -> anyhow::Result<Opened> + Send>;
 pub struct Capture {
     shared: Arc<Shared>,
     open: Opener,
+    board: Board,
     keyframe_interval_s: u32,
     workers: [Option<Worker>; CODECS.len()],
     backoff: Backoff,
@@ -43,20 +51,27 @@ pub struct Capture {
     threadless: bool,
     /// Why there is no signal, and the still that says so.
     failure: Option<(String, Arc<RawFrame>)>,
+    /// The failure is none, but the privacy switch.
+    private: bool,
+    /// The source has given nothing yet since it was opened.
+    fresh: bool,
 }
 
 impl Capture {
     /// Does nothing before [`Self::run`].
-    pub fn new(shared: Arc<Shared>, open: Opener, keyframe_interval_s: u32) -> Self {
+    pub fn new(shared: Arc<Shared>, open: Opener, board: Board, keyframe_interval_s: u32) -> Self {
         let workers = [const { None }; CODECS.len()];
         Self {
             shared,
             open,
+            board,
             keyframe_interval_s,
             workers,
             backoff: Backoff::default(),
             threadless: false,
             failure: None,
+            private: false,
+            fresh: false,
         }
     }
 
@@ -68,6 +83,14 @@ impl Capture {
             let mut retry_at = Instant::now();
             while self.drop_unwatched() {
                 pulse.beat(Instant::now());
+                if let Some(why) = self.board.privacy.closed() {
+                    // Closed, not only unread: the camera's own light goes out.
+                    source = None;
+                    retry_at = Instant::now();
+                    self.keep_private(&why);
+                    self.show_still(retry_at + STILL_INTERVAL);
+                    continue;
+                }
                 if source.is_none() && Instant::now() >= retry_at {
                     match (self.open)() {
                         Ok(opened) => source = Some(self.take_source(opened)),
@@ -75,6 +98,8 @@ impl Capture {
                     }
                 }
                 match source.as_mut().map(|source| source.next()) {
+                    // Taken before the switch or after it: nobody can tell.
+                    Some(Ok(_)) if self.board.privacy.is_closed() => {}
                     Some(Ok(frame)) => {
                         self.works();
                         self.hand_over(frame);
@@ -105,6 +130,7 @@ impl Capture {
     }
 
     fn take_source(&mut self, opened: Opened) -> Box<dyn VideoSource> {
+        self.fresh = true;
         let mut state = self.shared.lock();
         let info = opened.source.info();
         if state.source != *info || state.words != opened.words {
@@ -123,8 +149,14 @@ impl Capture {
     fn works(&mut self) {
         self.shared.metrics.captured.inc();
         self.backoff.worked(Instant::now());
+        if mem::take(&mut self.fresh) {
+            let words = self.shared.lock().words.clone();
+            self.board.health.set(CAMERA, Level::Ok, words);
+        }
         if self.failure.take().is_some() {
-            self.shared.metrics.source_restarts.inc();
+            if !mem::take(&mut self.private) {
+                self.shared.metrics.source_restarts.inc();
+            }
             let mut state = self.shared.lock();
             state.failure = None;
             tracing::info!(source = %state.words, "video source works again");
@@ -133,18 +165,35 @@ impl Capture {
 
     /// Returns when to try again.
     fn failed(&mut self, error: &anyhow::Error) -> Instant {
-        self.end_stream();
-        let words = error.to_string();
-        if self.failure.as_ref().is_none_or(|(before, _)| *before != words) {
-            let mut state = self.shared.lock();
-            tracing::warn!(source = %state.words, "no video signal: {error:#}");
-            let SourceInfo { width, height, .. } = state.source;
-            state.failure = Some(words.clone());
-            drop(state);
-            let still = still::draw(width.max(16), height.max(16), &words).into_frame(Instant::now());
-            self.failure = Some((words, Arc::new(still)));
+        self.private = false;
+        self.board.health.set(CAMERA, Level::Failed, format!("{error:#}"));
+        if self.explain("NO SIGNAL", &error.to_string()) {
+            tracing::warn!(source = %self.shared.lock().words, "no video signal: {error:#}");
         }
         self.backoff.failed(Instant::now())
+    }
+
+    fn keep_private(&mut self, why: &str) {
+        self.private = true;
+        if self.explain("PRIVATE", why) {
+            tracing::info!(source = %self.shared.lock().words, "no picture is taken: {why}");
+        }
+    }
+
+    /// Has a still instead of the stream; false if it says so already.
+    fn explain(&mut self, title: &str, words: &str) -> bool {
+        self.end_stream();
+        if self.failure.as_ref().is_some_and(|(before, _)| before == words) {
+            return false;
+        }
+        let SourceInfo { width, height, .. } = {
+            let mut state = self.shared.lock();
+            state.failure = Some(words.into());
+            state.source.clone()
+        };
+        let still = still::draw(width.max(16), height.max(16), title, words).into_frame(Instant::now());
+        self.failure = Some((words.into(), Arc::new(still)));
+        true
     }
 
     fn show_still(&mut self, retry_at: Instant) {
