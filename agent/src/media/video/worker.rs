@@ -18,7 +18,10 @@ use super::{
     metrics::{EncoderLabel, VideoMetrics},
     shared::{EncodeOrder, Shared},
 };
-use crate::media::backoff::Backoff;
+use crate::{
+    media::backoff::Backoff,
+    telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse},
+};
 
 /// Encoded pictures that may wait to be decoded, a second at 60 fps, besides the group that a worker starts with; none
 /// of them can be left out singly, so when it is full all are dropped, and what comes up to the next key frame. Of
@@ -164,6 +167,12 @@ impl Drop for Open {
     }
 }
 
+/// Waits for pictures; whoever waits does not hang.
+fn next(mailbox: &Mailbox, pulse: &Pulse) -> Option<VecDeque<SourceFrame>> {
+    pulse.rest();
+    mailbox.take()
+}
+
 struct Job {
     shared: Arc<Shared>,
     codec: VideoCodec,
@@ -179,9 +188,11 @@ struct Job {
 
 impl Job {
     fn run(mut self, mailbox: &Mailbox) {
-        while let Some(frames) = mailbox.take() {
+        let pulse = Liveness::process().watch(format!("video-{}", self.codec.label()), DRIVER_PATIENCE);
+        while let Some(frames) = next(mailbox, &pulse) {
             let mut newest = None;
             for frame in frames {
+                pulse.beat(Instant::now());
                 newest = self.decoded(frame).or(newest);
             }
             let Some(frame) = newest else { continue };
@@ -207,6 +218,9 @@ impl Job {
                 }
             }
         }
+        // Closing a device can hang too.
+        pulse.beat(Instant::now());
+        self.encoder = None;
     }
 
     /// The picture itself. Encoded ones that cannot be decoded are passed over up to the next key frame.
