@@ -3,5 +3,11 @@
 
 #[path = "board/boot.rs"]
 mod boot;
+#[path = "board/capture.rs"]
+mod capture;
+#[path = "board/pictures.rs"]
+mod pictures;
 #[path = "board/support.rs"]
 mod support;
+#[path = "board/unplug.rs"]
+mod unplug;
