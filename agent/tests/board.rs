@@ -3,11 +3,17 @@
 
 #[path = "board/boot.rs"]
 mod boot;
+#[path = "board/capture.rs"]
+mod capture;
 #[path = "board/gpio.rs"]
 mod gpio;
+#[path = "board/pictures.rs"]
+mod pictures;
 #[path = "board/service.rs"]
 mod service;
 #[path = "board/support.rs"]
 mod support;
+#[path = "board/unplug.rs"]
+mod unplug;
 #[path = "board/viewer.rs"]
 mod viewer;

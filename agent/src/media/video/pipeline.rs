@@ -14,7 +14,10 @@ use super::{
     source,
 };
 use crate::{
-    board::Board,
+    board::{
+        Board,
+        hotplug::{Action, Subscription},
+    },
     config::{VideoConfig, VideoSourceSpec},
     telemetry::{health::Level, metrics::Metrics},
 };
@@ -24,7 +27,8 @@ use crate::{
 #[derive(Clone)]
 pub struct VideoPipeline(Arc<Handle>);
 
-struct Handle(Arc<Shared>);
+/// With the word of devices that come.
+struct Handle(Arc<Shared>, #[expect(dead_code, reason = "ends when it is dropped")] Option<Subscription>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -73,12 +77,21 @@ impl VideoPipeline {
         let metrics = metrics.register(VideoMetrics::register);
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
         let shared = Arc::new(Shared::new(info, words, bitrate, metrics));
-        let capture = Capture::new(shared.clone(), open, board.clone(), config.keyframe_interval_s);
+        let told = shared.clone();
+        let subscription = board.hotplug.as_ref().map(|hotplug| {
+            hotplug.subscribe("video4linux", move |event| {
+                if !matches!(event.action, Action::Remove | Action::Unbind) {
+                    told.plugged();
+                }
+            })
+        });
+        let hears = subscription.is_some();
+        let capture = Capture::new(shared.clone(), open, board.clone(), hears, config.keyframe_interval_s);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())
             .context("no thread can be started for video capture: are there too many?")?;
-        Ok(Self(Arc::new(Handle(shared))))
+        Ok(Self(Arc::new(Handle(shared, subscription))))
     }
 
     /// What the source is, or was when it last worked.
