@@ -2,6 +2,7 @@
 
 mod alsa_device;
 mod cards;
+mod clock;
 pub mod codec;
 mod dsp;
 mod metrics;

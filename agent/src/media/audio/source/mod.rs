@@ -1,9 +1,11 @@
 //! Where sound comes from: sound card, file or test tone.
 
+mod aligned;
 mod alsa;
 mod capture_clock;
 #[cfg(feature = "ffmpeg")]
 mod file;
+mod steering;
 mod tone;
 
 use std::time::Instant;
