@@ -14,6 +14,7 @@ use super::{
     source,
 };
 use crate::{
+    board::Board,
     config::{VideoConfig, VideoSourceSpec},
     telemetry::metrics::Metrics,
 };
@@ -34,23 +35,30 @@ impl Drop for Handle {
 impl VideoPipeline {
     /// Starts the capture thread, which sleeps until somebody watches.
     ///
-    /// A wrong source in the configuration and a file that cannot be played are errors; a camera that is not there
+    /// No camera is opened while the board's privacy switch is on, not even to look at it. Else a wrong source in the
+    /// configuration and a file that cannot be played are errors; a camera that is not there
     /// is none, as it may be plugged in later: viewers see a still that says so.
-    pub fn start(config: &VideoConfig, metrics: &Metrics) -> anyhow::Result<Self> {
+    pub fn start(config: &VideoConfig, board: &Board, metrics: &Metrics) -> anyhow::Result<Self> {
         let spec = VideoSourceSpec::parse(&config.source)?;
         let mut open = source::opener(&spec, config);
-        let (info, words) = match open() {
-            Ok(opened) => (opened.source.info().clone(), opened.words),
+        let private = match spec {
+            VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
+            // No cameras: what they give can be looked at.
+            VideoSourceSpec::Pattern | VideoSourceSpec::File(_) => None,
+        };
+        let &VideoConfig { width, height, fps, .. } = config;
+        let unopened = || SourceInfo { name: config.source.clone(), width, height, fps, encoded: None };
+        let (info, words) = match private.map_or_else(|| open().map(Some), |_| Ok(None)) {
+            Ok(None) => (unopened(), spec.to_string()),
+            Ok(Some(opened)) => (opened.source.info().clone(), opened.words),
             Err(error) if matches!(spec, VideoSourceSpec::V4l2(_)) => {
                 tracing::warn!(source = %config.source, "the camera cannot be opened yet: {error:#}");
-                let &VideoConfig { width, height, fps, .. } = config;
-                let name = config.source.clone();
-                (SourceInfo { name, width, height, fps, encoded: None }, spec.to_string())
+                (unopened(), spec.to_string())
             }
             Err(error) => return Err(error),
         };
         tracing::info!(source = %words, "video source");
-        Self::with_opener(open, info, words, config, metrics)
+        Self::with_opener(open, info, words, config, board, metrics)
     }
 
     pub(crate) fn with_opener(
@@ -58,12 +66,13 @@ impl VideoPipeline {
         info: SourceInfo,
         words: String,
         config: &VideoConfig,
+        board: &Board,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let metrics = metrics.register(VideoMetrics::register);
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
         let shared = Arc::new(Shared::new(info, words, bitrate, metrics));
-        let capture = Capture::new(shared.clone(), open, config.keyframe_interval_s);
+        let capture = Capture::new(shared.clone(), open, board.privacy.clone(), config.keyframe_interval_s);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())
@@ -166,3 +175,7 @@ impl fmt::Debug for VideoSubscription {
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "privacy_tests.rs"]
+mod privacy_tests;
