@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn equal_rates_without_trim_change_nothing() {
-        let (mut resampler, input, mut out) = (Steered::new(48_000, 48_000), sine(997.0, 48_000.0, 5000), vec![]);
+        let (mut resampler, input, mut out) =
+            (Steered::new(48_000, 48_000), sine(997.0, 48_000.0, 5000), vec![]);
         for block in input.chunks(333) {
             resampler.process(block, 0.0, &mut out);
         }

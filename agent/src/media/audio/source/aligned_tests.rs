@@ -24,7 +24,13 @@ struct Card {
 
 impl Card {
     fn new(nominal: u32, drift: f64) -> Self {
-        Self { start: Instant::now(), real_rate: f64::from(nominal) * (1.0 + drift), read: 0, seed: 1, now: 0.0 }
+        Self {
+            start: Instant::now(),
+            real_rate: f64::from(nominal) * (1.0 + drift),
+            read: 0,
+            seed: 1,
+            now: 0.0,
+        }
     }
 
     /// 0 to 1.
