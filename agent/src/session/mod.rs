@@ -15,6 +15,7 @@ pub mod negotiation;
 mod offer;
 mod packets;
 pub mod peer;
+mod reports;
 mod tracks;
 mod trickle;
 mod warm_up;

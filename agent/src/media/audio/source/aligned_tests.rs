@@ -193,6 +193,6 @@ fn a_device_without_a_clock_is_passed_on_sample_by_sample() {
             out.extend(block.samples);
         }
     }
-    assert!(out.len() > 11_000, "{}", out.len());
-    assert!(input.starts_with(&out[..11_000]));
+    assert!(out.len() > 46_000, "{}", out.len());
+    assert!(input.starts_with(&out));
 }

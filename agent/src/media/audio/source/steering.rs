@@ -57,10 +57,9 @@ impl Steering {
         self.error = error;
         if !clock.is_steady() {
             if error.abs() > JUMP_WITHOUT_CLOCK {
-                self.next = None;
-                // Such a device is no measure of time: what it ran ahead is taken back.
-                self.floor = None;
-                return Plan::Begin;
+                // Such a device is no measure of time: what it ran ahead is taken back, and nothing is lost of it.
+                let held = Duration::from_secs_f64(ready as f64 / f64::from(SAMPLE_RATE));
+                self.next = real.checked_sub(held);
             }
             return Plan::Convert(0.0);
         }
