@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use p2pcam_agent::media::video::{
-    Bitrate, RawFrame, VideoCodec,
+    Bitrate, VideoCodec, VideoFrame,
     encoder::{EncoderSettings, open_encoder},
     pattern::PatternSource,
 };
@@ -27,14 +27,14 @@ fn main() -> anyhow::Result<()> {
     let (start, wall) = (Instant::now(), SystemTime::now());
     println!("what               640x360  1280x720   (median ms a picture, {PICTURES} pictures)");
     let sizes = [(640, 360, 1_000_000), (1280, 720, 2_500_000)];
-    let mut clips: Vec<Vec<RawFrame>> = Vec::new();
+    let mut clips: Vec<Vec<VideoFrame>> = Vec::new();
     let mut drawn = Vec::new();
     for (width, height, _) in sizes {
         let pattern = PatternSource::new(width, height, FPS, start)?;
         let mut times = Vec::new();
         let draw = |number: u64| {
             let time = Duration::from_secs(1) * number as u32 / FPS;
-            timed(&mut times, || pattern.draw(number, wall + time, start + time))
+            timed(&mut times, || pattern.draw(number, wall + time, start + time)).into()
         };
         clips.push((0..PICTURES).map(draw).collect());
         drawn.push(median_ms(times));

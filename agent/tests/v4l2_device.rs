@@ -45,7 +45,7 @@ fn take(camera: &mut Camera, decoder: &mut Option<H264Decoder>) -> Arc<RawFrame>
     let deadline = Instant::now() + DEADLINE;
     loop {
         match camera.next().unwrap() {
-            SourceFrame::Raw(frame) => return frame,
+            SourceFrame::Raw(frame) => return frame.i420().expect("a whole picture"),
             SourceFrame::Encoded(unit) => {
                 let decoder = decoder.get_or_insert_with(|| H264Decoder::new().unwrap());
                 if let Ok(Some(frame)) = decoder.decode(&unit) {

@@ -175,16 +175,7 @@ impl Net {
         // An IDR slice NAL unit; what is in it does not matter to the packets.
         let mut data = vec![0, 0, 0, 1, 0x65];
         data.resize(size, 0xaa);
-        let (captured, encoded) = (self.now, self.now);
-        let unit = AccessUnit {
-            codec: VideoCodec::H264,
-            data: data.into(),
-            keyframe: true,
-            width: 2,
-            height: 2,
-            captured,
-            encoded,
-        };
+        let unit = AccessUnit::passed(VideoCodec::H264, data.into(), true, (2, 2), (self.now, self.now));
         self.peer.send_video(self.now, &unit).expect("sent");
     }
 }

@@ -62,15 +62,7 @@ mod tests {
     fn unit(base: Instant, ms: u64, keyframe: bool) -> Arc<AccessUnit> {
         let captured = base + Duration::from_millis(ms);
         let data = Bytes::from(ms.to_string());
-        Arc::new(AccessUnit {
-            codec: VideoCodec::H264,
-            data,
-            keyframe,
-            width: 2,
-            height: 2,
-            captured,
-            encoded: captured,
-        })
+        Arc::new(AccessUnit::passed(VideoCodec::H264, data, keyframe, (2, 2), (captured, captured)))
     }
 
     #[test]

@@ -53,8 +53,7 @@ fn listen(source: &mut AlsaSource, time: Duration) -> Vec<PcmBlock> {
 /// Waits for 200 ms of the room's tone: where a dropout of a busy board falls into one piece, the next is clean.
 fn hears_the_tone(source: &mut AlsaSource, what: &str) {
     eventually(what, PATIENCE, || {
-        let heard: Vec<i16> =
-            (0..10).flat_map(|_| source.next().expect("sound").samples).collect();
+        let heard: Vec<i16> = (0..10).flat_map(|_| source.next().expect("sound").samples).collect();
         ((pitch(&heard, SAMPLE_RATE) - HZ).abs() < 3.0).then_some(())
     });
 }
@@ -140,9 +139,8 @@ fn click_errors(blocks: &[PcmBlock], sounded: &[Instant]) -> Vec<f64> {
         None => -b.duration_since(a).as_secs_f64(),
     };
     // A click that has no partner (at either end) is half a second from the next.
-    let nearest = |at: &Instant| {
-        sounded.iter().map(|s| signed(*at, *s)).min_by(|a, b| a.abs().total_cmp(&b.abs()))
-    };
+    let nearest =
+        |at: &Instant| sounded.iter().map(|s| signed(*at, *s)).min_by(|a, b| a.abs().total_cmp(&b.abs()));
     found.iter().filter_map(nearest).filter(|error| error.abs() < 0.25).collect()
 }
 
@@ -393,7 +391,10 @@ fn what_does_not_open_says_what_to_do() {
     assert!(missing.contains("p2pcam-agent devices"), "{missing}");
     let _held = AlsaSource::open("hw:CARD=Loopback,DEV=0,SUBDEV=0").unwrap();
     let busy = words("hw:CARD=Loopback,DEV=0,SUBDEV=0");
-    assert!(busy.contains(&format!("process {} ", std::process::id())) && busy.contains("stop that"), "{busy}");
+    assert!(
+        busy.contains(&format!("process {} ", std::process::id())) && busy.contains("stop that"),
+        "{busy}"
+    );
     let speaker = p2pcam_agent::media::audio::try_open("nonsense", Direction::Playback);
     assert!(format!("{:#}", speaker.unwrap_err()).contains("p2pcam-agent devices"));
 }
@@ -408,7 +409,8 @@ fn the_list_of_devices_names_the_card_or_the_group_that_is_missing() {
     let program = program.to_str().unwrap();
     let listed = run(program, &["devices"]);
     assert!(listed.contains("alsa:plughw:CARD=Loopback,DEV=0"), "{listed}");
-    let stranger = try_run("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", program, "devices"]);
+    let stranger =
+        try_run("setpriv", &["--reuid=65534", "--regid=65534", "--clear-groups", program, "devices"]);
     let said = String::from_utf8_lossy(&stranger.stdout).into_owned();
     assert!(said.contains("group `audio`"), "{said}");
 }

@@ -14,7 +14,7 @@ impl Clock {
         self.1 += 1;
         let captured = self.now();
         let (codec, data) = (VideoCodec::H264, vec![1; 100].into());
-        Arc::new(AccessUnit { codec, data, keyframe, width: 16, height: 16, captured, encoded: captured })
+        Arc::new(AccessUnit::passed(codec, data, keyframe, (16, 16), (captured, captured)))
     }
 
     fn now(&self) -> Instant {

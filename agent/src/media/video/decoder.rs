@@ -29,7 +29,9 @@ impl H264Decoder {
             packed(picture.u(), u_stride, width / 2, height / 2),
             packed(picture.v(), v_stride, width / 2, height / 2),
         ];
-        let frame = RawFrame { width: width as u32, height: height as u32, planes, captured: unit.captured };
+        let &AccessUnit { captured, dequeued, .. } = unit;
+        let (width, height) = (width as u32, height as u32);
+        let frame = RawFrame { width, height, planes, captured, dequeued, copies: 1 };
         Ok(frame.is_whole().then_some(frame))
     }
 }

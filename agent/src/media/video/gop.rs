@@ -74,7 +74,7 @@ mod tests {
 
     fn unit(keyframe: bool, captured: Instant, bytes: usize) -> Arc<AccessUnit> {
         let (data, codec) = (vec![0; bytes].into(), VideoCodec::H264);
-        Arc::new(AccessUnit { codec, data, keyframe, width: 16, height: 16, captured, encoded: captured })
+        Arc::new(AccessUnit::passed(codec, data, keyframe, (16, 16), (captured, captured)))
     }
 
     fn group(length: usize, start: Instant) -> Gop {

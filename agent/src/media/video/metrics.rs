@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::VideoCodec;
+use super::{Latency, VideoCodec};
 
 /// Seconds, from what a small picture takes on a PC to what no stream can do.
 const ENCODE_BUCKETS: [f64; 9] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266];
@@ -62,6 +62,11 @@ pub struct VideoMetrics {
     pub encoders: Family<EncoderLabel, Gauge>,
     /// Seconds that one picture took to encode.
     pub encode_seconds: Family<CodecLabel, Histogram>,
+    /// Times that the CPU copied or converted a picture between the device that took it and the encoder: none for a
+    /// camera whose buffers a hardware encoder reads.
+    pub copies: Family<CodecLabel, Counter>,
+    /// How long pictures take from stage to stage.
+    pub latency: Latency,
     /// Viewers now.
     pub viewers: Family<CodecLabel, Gauge>,
     /// Pictures that slow viewers lost.
@@ -82,6 +87,8 @@ impl VideoMetrics {
             keyframe_requests: Family::default(),
             encoders: Family::default(),
             encode_seconds: Family::new_with_constructor(|| Histogram::new(ENCODE_BUCKETS)),
+            copies: Family::default(),
+            latency: Latency::register(registry),
             viewers: Family::default(),
             dropped_slow: Family::default(),
             dropped_busy: Family::default(),
@@ -101,6 +108,11 @@ impl VideoMetrics {
             "video_encode_seconds",
             "Time that one picture took to encode",
             m.encode_seconds.clone(),
+        );
+        registry.register(
+            "video_frame_copies",
+            "Times that the CPU copied a picture between capture and encoder",
+            m.copies.clone(),
         );
         registry.register("video_viewers", "Viewers now", m.viewers.clone());
         registry.register(

@@ -5,15 +5,19 @@
 pub mod annexb;
 mod capture;
 mod channel;
+pub mod convert;
 pub mod decoder;
+mod device_frame;
 pub mod encoder;
 mod font;
 mod gop;
 mod keyframe;
+mod latency;
 mod metrics;
 pub mod pattern;
 pub mod picture;
 mod pipeline;
+mod pixel_format;
 mod shared;
 pub mod source;
 pub mod sps;
@@ -23,10 +27,13 @@ mod testing;
 mod types;
 mod worker;
 
+pub use device_frame::{BufferKey, DeviceBuffer, DeviceFrame, DevicePlane};
 pub use encoder::{EncoderInfo, EncoderKind, encoders};
+pub use latency::Latency;
 pub use metrics::VideoMetrics;
 pub use pipeline::{VideoPipeline, VideoSubscription};
-pub use source::{CameraInfo, CameraMode, PixelFormat, list_cameras};
+pub use pixel_format::PixelFormat;
+pub use source::{CameraInfo, CameraMode, list_cameras};
 pub use types::*;
 
 pub use crate::config::VideoSourceSpec;

@@ -92,12 +92,8 @@ impl Picture {
 
     /// The finished picture.
     pub fn into_frame(self, captured: Instant) -> RawFrame {
-        RawFrame {
-            width: self.width as u32,
-            height: self.height as u32,
-            planes: [Bytes::from(self.y), Bytes::from(self.u), Bytes::from(self.v)],
-            captured,
-        }
+        let planes = [self.y, self.u, self.v].map(Bytes::from);
+        RawFrame::new(self.width as u32, self.height as u32, planes, captured)
     }
 }
 

@@ -241,7 +241,7 @@ impl VideoSource for Breakable {
     fn next(&mut self) -> anyhow::Result<SourceFrame> {
         match self.pattern.next()? {
             SourceFrame::Raw(frame) if self.broken.load(Ordering::SeqCst) => {
-                let mut frame = RawFrame::clone(&frame);
+                let mut frame = RawFrame::clone(&*frame.i420()?);
                 frame.planes[0].truncate(1);
                 Ok(SourceFrame::Raw(frame.into()))
             }

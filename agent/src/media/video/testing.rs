@@ -23,7 +23,7 @@ pub fn clip(pictures: u32, gop: u32, fps: u32) -> Vec<AccessUnit> {
     let encode = |number: u32| {
         let time = Duration::from_secs(1) * number / fps;
         let frame = pattern.draw(number.into(), UNIX_EPOCH + time, start + time);
-        encoder.encode(&frame, number.is_multiple_of(gop)).unwrap().unwrap()
+        encoder.encode(&frame.into(), number.is_multiple_of(gop)).unwrap().unwrap()
     };
     (0..pictures).map(encode).collect()
 }

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
+use super::DeviceFrame;
+
 /// A codec that viewers can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum VideoCodec {
@@ -24,9 +26,18 @@ pub struct RawFrame {
     pub planes: [Bytes; 3],
     /// When the picture was taken, on the monotonic clock.
     pub captured: Instant,
+    /// When the agent had it.
+    pub dequeued: Instant,
+    /// How often the CPU has copied or converted its samples since the device wrote them.
+    pub copies: u32,
 }
 
 impl RawFrame {
+    /// A picture that was made in memory at this instant.
+    pub fn new(width: u32, height: u32, planes: [Bytes; 3], captured: Instant) -> Self {
+        Self { width, height, planes, captured, dequeued: captured, copies: 0 }
+    }
+
     /// True if the size is even and each plane has the length that it asks for.
     pub fn is_whole(&self) -> bool {
         let pixels = self.width as usize * self.height as usize;
@@ -52,15 +63,80 @@ pub struct AccessUnit {
     pub height: u32,
     /// When the picture was taken, on the monotonic clock. RTP time comes from it.
     pub captured: Instant,
+    /// When the agent had the picture.
+    pub dequeued: Instant,
     /// When the encoder was done with it.
     pub encoded: Instant,
+    /// How often the CPU copied or converted the picture's samples between the device that took it and the encoder.
+    pub copies: u32,
+}
+
+impl AccessUnit {
+    /// What an encoder made of a picture just now.
+    pub fn of(frame: &RawFrame, codec: VideoCodec, data: Bytes, keyframe: bool) -> Self {
+        let &RawFrame { width, height, captured, dequeued, copies, .. } = frame;
+        Self { codec, data, keyframe, width, height, captured, dequeued, encoded: Instant::now(), copies }
+    }
+
+    /// A picture that came encoded, and that the agent had at the second of the two instants.
+    pub fn passed(
+        codec: VideoCodec,
+        data: Bytes,
+        keyframe: bool,
+        (width, height): (u32, u32),
+        (captured, dequeued): (Instant, Instant),
+    ) -> Self {
+        Self { codec, data, keyframe, width, height, captured, dequeued, encoded: Instant::now(), copies: 0 }
+    }
+}
+
+/// A picture that is to be encoded.
+#[derive(Clone, Debug)]
+pub enum VideoFrame {
+    /// In the agent's memory.
+    Memory(Arc<RawFrame>),
+    /// In a buffer of the camera's driver, which gets it back when the last clone is dropped.
+    Device(Arc<DeviceFrame>),
+}
+
+impl VideoFrame {
+    /// Width and height in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Memory(frame) => (frame.width, frame.height),
+            Self::Device(frame) => (frame.width, frame.height),
+        }
+    }
+
+    /// When the picture was taken, on the monotonic clock.
+    pub fn captured(&self) -> Instant {
+        match self {
+            Self::Memory(frame) => frame.captured,
+            Self::Device(frame) => frame.captured,
+        }
+    }
+
+    /// The picture in memory; a device's is converted once for all who ask. An error if the device gave too few
+    /// bytes.
+    pub fn i420(&self) -> anyhow::Result<Arc<RawFrame>> {
+        match self {
+            Self::Memory(frame) => Ok(frame.clone()),
+            Self::Device(frame) => frame.i420(),
+        }
+    }
+}
+
+impl From<RawFrame> for VideoFrame {
+    fn from(frame: RawFrame) -> Self {
+        Self::Memory(Arc::new(frame))
+    }
 }
 
 /// What a source hands over.
 #[derive(Clone, Debug)]
 pub enum SourceFrame {
     /// A picture to encode.
-    Raw(Arc<RawFrame>),
+    Raw(VideoFrame),
     /// A picture that came encoded (a camera or file that gives H.264): passed through.
     Encoded(Arc<AccessUnit>),
 }
@@ -100,8 +176,10 @@ pub trait VideoEncoder: Send {
     fn codec(&self) -> VideoCodec;
     /// The bit rates that it really holds.
     fn limits(&self) -> std::ops::RangeInclusive<Bitrate>;
-    /// Encodes one picture; `keyframe` forces an IDR. `None`: the rate control dropped the picture.
-    fn encode(&mut self, frame: &RawFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>>;
+    /// Encodes one picture; `keyframe` forces an IDR. `None`: the rate control dropped the picture. Blocks until it is
+    /// encoded, at most a second: a device that takes longer is an error, after which the encoder is opened anew.
+    /// Has no more use for the picture when it returns.
+    fn encode(&mut self, frame: &VideoFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>>;
     /// Changes the target, clamped to [`Self::limits`].
     fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()>;
 }

@@ -12,13 +12,16 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    AccessUnit, Bitrate, RawFrame, SourceFrame, VideoCodec, VideoEncoder,
+    AccessUnit, Bitrate, SourceFrame, VideoCodec, VideoEncoder, VideoFrame,
     decoder::H264Decoder,
     encoder::{EncoderSettings, open_encoder},
     metrics::{EncoderLabel, VideoMetrics},
     shared::{EncodeOrder, Shared},
 };
-use crate::media::backoff::Backoff;
+use crate::{
+    media::backoff::Backoff,
+    telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse},
+};
 
 /// Encoded pictures that may wait to be decoded, a second at 60 fps, besides the group that a worker starts with; none
 /// of them can be left out singly, so when it is full all are dropped, and what comes up to the next key frame. Of
@@ -164,6 +167,12 @@ impl Drop for Open {
     }
 }
 
+/// Waits for pictures; whoever waits does not hang.
+fn next(mailbox: &Mailbox, pulse: &Pulse) -> Option<VecDeque<SourceFrame>> {
+    pulse.rest();
+    mailbox.take()
+}
+
 struct Job {
     shared: Arc<Shared>,
     codec: VideoCodec,
@@ -179,9 +188,11 @@ struct Job {
 
 impl Job {
     fn run(mut self, mailbox: &Mailbox) {
-        while let Some(frames) = mailbox.take() {
+        let pulse = Liveness::process().watch(format!("video-{}", self.codec.label()), DRIVER_PATIENCE);
+        while let Some(frames) = next(mailbox, &pulse) {
             let mut newest = None;
             for frame in frames {
+                pulse.beat(Instant::now());
                 newest = self.decoded(frame).or(newest);
             }
             let Some(frame) = newest else { continue };
@@ -207,10 +218,13 @@ impl Job {
                 }
             }
         }
+        // Closing a device can hang too.
+        pulse.beat(Instant::now());
+        self.encoder = None;
     }
 
     /// The picture itself. Encoded ones that cannot be decoded are passed over up to the next key frame.
-    fn decoded(&mut self, frame: SourceFrame) -> Option<Arc<RawFrame>> {
+    fn decoded(&mut self, frame: SourceFrame) -> Option<VideoFrame> {
         let unit = match frame {
             SourceFrame::Raw(frame) => return Some(frame),
             SourceFrame::Encoded(unit) => unit,
@@ -222,7 +236,7 @@ impl Job {
             self.decoder = H264Decoder::new().ok();
         }
         match self.decoder.as_mut()?.decode(&unit) {
-            Ok(frame) => frame.map(Arc::new),
+            Ok(frame) => frame.map(VideoFrame::from),
             Err(error) => {
                 tracing::debug!("the source's H.264 cannot be decoded up to its next key frame: {error:#}");
                 self.decoder = None;
@@ -231,8 +245,8 @@ impl Job {
         }
     }
 
-    fn encode(&mut self, frame: &RawFrame, order: EncodeOrder) -> anyhow::Result<()> {
-        let size = (frame.width, frame.height);
+    fn encode(&mut self, frame: &VideoFrame, order: EncodeOrder) -> anyhow::Result<()> {
+        let size = frame.size();
         if self.encoder.as_ref().is_none_or(|open| open.size != size) {
             self.encoder = None;
             self.encoder = Some(self.open(size, order)?);
@@ -248,6 +262,7 @@ impl Job {
         metrics.encode_seconds.get_or_create(&self.codec.into()).observe(start.elapsed().as_secs_f64());
         if let Some(unit) = unit {
             metrics.encoded.get_or_create(&self.codec.into()).inc();
+            metrics.copies.get_or_create(&self.codec.into()).inc_by(unit.copies.into());
             self.shared.publish(&Arc::new(unit), self.epoch);
         }
         Ok(())
@@ -273,16 +288,16 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::video::RawFrame;
 
     fn raw() -> SourceFrame {
         let planes = [16 * 16, 64, 64].map(|length| vec![0; length].into());
-        SourceFrame::Raw(Arc::new(RawFrame { width: 16, height: 16, planes, captured: Instant::now() }))
+        SourceFrame::Raw(RawFrame::new(16, 16, planes, Instant::now()).into())
     }
 
     fn encoded(keyframe: bool) -> SourceFrame {
         let now = Instant::now();
-        let (codec, data) = (VideoCodec::H264, vec![1].into());
-        let unit = AccessUnit { codec, data, keyframe, width: 16, height: 16, captured: now, encoded: now };
+        let unit = AccessUnit::passed(VideoCodec::H264, vec![1].into(), keyframe, (16, 16), (now, now));
         SourceFrame::Encoded(Arc::new(unit))
     }
 

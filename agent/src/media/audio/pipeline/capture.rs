@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::listeners::Listeners;
+use crate::telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse};
 use crate::{
     board::{Board, Privacy},
     media::audio::{
@@ -71,9 +72,11 @@ impl Capture {
 
     /// Runs until the pipeline is closed.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("audio-capture", DRIVER_PATIENCE);
         while self.listeners.wait_for_one() {
             tracing::debug!(source = %self.words, "somebody listens");
-            self.listen();
+            self.listen(&pulse);
+            pulse.rest();
             self.keep_encoders(&[]);
             self.note(None);
             tracing::debug!(source = %self.words, "nobody listens any more");
@@ -81,11 +84,12 @@ impl Capture {
     }
 
     /// Captures until nobody listens.
-    fn listen(&mut self) {
+    fn listen(&mut self, pulse: &Pulse) {
         let mut source: Option<Box<dyn AudioSource>> = None;
         let mut silence = Pacer::new(Instant::now());
         let mut throttle = Throttle::new(Instant::now());
         loop {
+            pulse.beat(Instant::now());
             let codecs = self.listeners.codecs();
             if codecs.is_empty() {
                 return;

@@ -20,7 +20,7 @@ use openh264::{
 };
 
 use super::{EncoderSettings, clamp, level, software_limits};
-use crate::media::video::{AccessUnit, Bitrate, RawFrame, VideoCodec, VideoEncoder};
+use crate::media::video::{AccessUnit, Bitrate, RawFrame, VideoCodec, VideoEncoder, VideoFrame};
 
 /// Largest sides that OpenH264 takes.
 const MAX_SIZE: (u32, u32) = (3840, 2160);
@@ -136,7 +136,8 @@ impl VideoEncoder for OpenH264Encoder {
         software_limits(self.settings.width, self.settings.height, self.settings.fps)
     }
 
-    fn encode(&mut self, frame: &RawFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>> {
+    fn encode(&mut self, frame: &VideoFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>> {
+        let frame = &*frame.i420()?;
         let size = (self.settings.width, self.settings.height);
         ensure!((frame.width, frame.height) == size, "the picture has another size than the encoder");
         let source = I420::new(frame)?;
@@ -158,15 +159,7 @@ impl VideoEncoder for OpenH264Encoder {
         if data.is_empty() {
             return Ok(None);
         }
-        Ok(Some(AccessUnit {
-            codec: VideoCodec::H264,
-            data,
-            keyframe,
-            width: frame.width,
-            height: frame.height,
-            captured: frame.captured,
-            encoded: Instant::now(),
-        }))
+        Ok(Some(AccessUnit::of(frame, VideoCodec::H264, data, keyframe)))
     }
 
     fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()> {

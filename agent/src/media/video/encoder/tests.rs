@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::*;
 use crate::media::video::{
-    AccessUnit, RawFrame,
+    AccessUnit, RawFrame, VideoFrame,
     annexb::{NAL_IDR, NAL_PPS, NAL_SPS, nal_type, nal_units},
     decoder::H264Decoder,
     pattern::{PatternSource, Strip, read_strip},
@@ -26,9 +26,9 @@ fn encode(
     keyframe_at: Option<u64>,
 ) -> Vec<AccessUnit> {
     let epoch = Instant::now();
-    let frame = |number: u64| {
+    let frame = |number: u64| -> VideoFrame {
         let time = Duration::from_millis(number * 1000 / u64::from(FPS));
-        pattern.draw(number, UNIX_EPOCH + Duration::from_secs(1_700_000_000) + time, epoch + time)
+        pattern.draw(number, UNIX_EPOCH + Duration::from_secs(1_700_000_000) + time, epoch + time).into()
     };
     numbers.filter_map(|n| encoder.encode(&frame(n), Some(n) == keyframe_at).unwrap()).collect()
 }
@@ -116,7 +116,7 @@ fn grain(number: u64, captured: Instant) -> RawFrame {
         112 + (state >> 59) as u8
     });
     let chroma = bytes::Bytes::from(vec![128; 320 * 180]);
-    RawFrame { width: 640, height: 360, planes: [luma.collect(), chroma.clone(), chroma], captured }
+    RawFrame::new(640, 360, [luma.collect(), chroma.clone(), chroma], captured)
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_new_bitrate_is_followed_down_and_up() {
             let mut units = Vec::new();
             for number in from..from + 90 {
                 let captured = epoch + Duration::from_millis(number * 1000 / u64::from(FPS));
-                units.extend(encoder.encode(&grain(number, captured), false).unwrap());
+                units.extend(encoder.encode(&grain(number, captured).into(), false).unwrap());
             }
             // One second to settle, two to measure.
             rate(&units[30..])
@@ -146,7 +146,7 @@ fn a_picture_of_another_size_and_a_size_out_of_range_are_refused_in_words() {
     let pattern = PatternSource::new(640, 360, FPS, Instant::now()).unwrap();
     for codec in [VideoCodec::H264, VideoCodec::Vp8] {
         let mut encoder = open_encoder(codec, &settings(320, 180, 300_000)).unwrap();
-        assert!(encoder.encode(&pattern.draw(0, UNIX_EPOCH, Instant::now()), false).is_err());
+        assert!(encoder.encode(&pattern.draw(0, UNIX_EPOCH, Instant::now()).into(), false).is_err());
         let error = open_encoder(codec, &settings(20_000, 180, 300_000)).err().unwrap().to_string();
         assert!(error.contains("20000x180") && error.contains("[video]"), "{error}");
     }

@@ -8,7 +8,7 @@ use super::{
     EncoderSettings, clamp, software_limits,
     vpx::{VpxEncoder, VpxSettings},
 };
-use crate::media::video::{AccessUnit, Bitrate, RawFrame, VideoCodec, VideoEncoder};
+use crate::media::video::{AccessUnit, Bitrate, VideoCodec, VideoEncoder, VideoFrame};
 
 /// Sides have 14 bits in VP8's header (RFC 6386 section 9.1).
 const MAX_SIDE: u32 = 16_383;
@@ -67,7 +67,8 @@ impl VideoEncoder for Vp8Encoder {
         software_limits(self.settings.width, self.settings.height, self.settings.fps)
     }
 
-    fn encode(&mut self, frame: &RawFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>> {
+    fn encode(&mut self, frame: &VideoFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>> {
+        let frame = &*frame.i420()?;
         let first = *self.first.get_or_insert(frame.captured);
         let pts = frame.captured.saturating_duration_since(first).as_millis() as i64;
         // libvpx refuses times that do not grow.
@@ -77,15 +78,7 @@ impl VideoEncoder for Vp8Encoder {
         let Some((data, keyframe)) = self.encoder.encode(frame, pts, duration, keyframe)? else {
             return Ok(None);
         };
-        Ok(Some(AccessUnit {
-            codec: VideoCodec::Vp8,
-            data: data.into(),
-            keyframe,
-            width: frame.width,
-            height: frame.height,
-            captured: frame.captured,
-            encoded: Instant::now(),
-        }))
+        Ok(Some(AccessUnit::of(frame, VideoCodec::Vp8, data.into(), keyframe)))
     }
 
     fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()> {

@@ -257,7 +257,7 @@ mod decoder {
                     plane(1, width / 2, height / 2),
                     plane(2, width / 2, height / 2),
                 ];
-                Ok(Some(RawFrame { width, height, planes, captured: Instant::now() }))
+                Ok(Some(RawFrame::new(width, height, planes, Instant::now())))
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::media::video::pattern::read_strip;
 
 fn raw(source: &mut PatternSource) -> std::sync::Arc<RawFrame> {
     match source.next().unwrap() {
-        SourceFrame::Raw(frame) => frame,
+        SourceFrame::Raw(frame) => frame.i420().unwrap(),
         SourceFrame::Encoded(_) => panic!("the pattern is not encoded"),
     }
 }

@@ -1,6 +1,6 @@
 //! A file that is played again and again: MP4 with H.264 passed through, anything else decoded.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 
@@ -92,15 +92,10 @@ impl VideoSource for PassThrough {
                 .with_context(|| format!("{} is damaged at its picture {index}", self.info.name))?;
             let Some(unit) = self.assembler.assemble(nals) else { continue };
             let captured = self.pace.wait(time);
-            return Ok(SourceFrame::Encoded(Arc::new(AccessUnit {
-                codec: VideoCodec::H264,
-                data: unit.data,
-                keyframe: unit.keyframe,
-                width: self.info.width,
-                height: self.info.height,
-                captured,
-                encoded: Instant::now(),
-            })));
+            let size = (self.info.width, self.info.height);
+            let unit =
+                AccessUnit::passed(VideoCodec::H264, unit.data, unit.keyframe, size, (captured, captured));
+            return Ok(SourceFrame::Encoded(Arc::new(unit)));
         }
         bail!("{} has no picture", self.info.name)
     }

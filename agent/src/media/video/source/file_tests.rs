@@ -1,7 +1,11 @@
 //! What playing a file promises, shown with files that are made here.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -87,6 +91,7 @@ fn a_file_that_is_no_mp4_is_decoded_looped_and_scaled_down() {
     let config = VideoConfig { width: 160, height: 120, ..VideoConfig::default() };
     let mut small = open_file(&path, &config).unwrap();
     let SourceFrame::Raw(frame) = small.next().unwrap() else { panic!("it is decoded") };
+    let frame = frame.i420().unwrap();
     assert_eq!((frame.width, frame.height, frame.is_whole()), (160, 90, true));
 }
 
@@ -96,6 +101,7 @@ fn decoded_numbers(source: &mut dyn VideoSource, count: usize) -> Vec<u32> {
     let mut numbers = Vec::new();
     while numbers.len() < count {
         let SourceFrame::Raw(frame) = source.next().unwrap() else { panic!("it is decoded") };
+        let frame = frame.i420().unwrap();
         assert!(Some(frame.captured) > last, "times grow");
         last = Some(frame.captured);
         numbers.push(number(&frame).unwrap());
@@ -143,7 +149,7 @@ fn real_footage_plays_if_there_is_some() {
     let mut pictures = 0;
     for _ in 0..40 {
         let frame = match source.next().unwrap() {
-            SourceFrame::Raw(frame) => Some(frame),
+            SourceFrame::Raw(frame) => Some(frame.i420().unwrap()),
             SourceFrame::Encoded(unit) => decoder.decode(&unit).unwrap().map(Arc::new),
         };
         let Some(frame) = frame else { continue };

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -139,8 +138,8 @@ impl VideoSource for Footage {
         let time = self.reader.time(&picture).unwrap_or(guessed);
         self.last = Some(time);
         let captured = self.pace.wait(time);
-        let frame = RawFrame { width: self.info.width, height: self.info.height, planes, captured };
-        Ok(SourceFrame::Raw(Arc::new(frame)))
+        let frame = RawFrame::new(self.info.width, self.info.height, planes, captured);
+        Ok(SourceFrame::Raw(frame.into()))
     }
 }
 

@@ -12,7 +12,7 @@ mod scaler;
 pub mod v4l2;
 
 pub use file::open_file;
-pub use v4l2::{CameraInfo, CameraMode, PixelFormat, list_cameras};
+pub use v4l2::{CameraInfo, CameraMode, list_cameras};
 
 use std::{path::PathBuf, time::Instant};
 

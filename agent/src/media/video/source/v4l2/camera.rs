@@ -17,16 +17,16 @@ use v4l::{
 
 use super::{
     compose::fill_buffer,
-    convert::{Planes, jpeg_to_i420, packed_to_i420},
     list::{guarded, modes},
-    negotiate::{PixelFormat, Wanted, choose},
+    negotiate::{Wanted, choose},
     stream::GuardedStream,
 };
 use crate::{
     config::VideoConfig,
     media::video::{
-        AccessUnit, RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
+        AccessUnit, PixelFormat, RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
         annexb::{Assembler, nal_units},
+        convert::{Planes, jpeg_to_i420, packed_to_i420},
         source::monotonic::{instant_of, kernel_now},
     },
 };
@@ -143,28 +143,27 @@ impl Camera {
         if meta.flags.contains(Flags::ERROR) || data.is_empty() {
             return Ok(None);
         }
+        let dequeued = Instant::now();
         let captured = capture_time(meta, self.last);
         let SourceInfo { width, height, .. } = self.info;
         let frame = match self.format {
             PixelFormat::H264 => self.assembler.assemble(nal_units(data)).map(|unit| {
-                SourceFrame::Encoded(Arc::new(AccessUnit {
-                    codec: VideoCodec::H264,
-                    data: unit.data,
-                    keyframe: unit.keyframe,
-                    width,
-                    height,
-                    captured,
-                    encoded: Instant::now(),
-                }))
+                SourceFrame::Encoded(Arc::new(AccessUnit::passed(
+                    VideoCodec::H264,
+                    unit.data,
+                    unit.keyframe,
+                    (width, height),
+                    (captured, dequeued),
+                )))
             }),
             format => {
-                let raw = |planes: Planes| RawFrame { width, height, planes, captured };
+                let raw = |planes: Planes| RawFrame { width, height, planes, captured, dequeued, copies: 1 };
                 let planes = match format {
                     PixelFormat::Mjpeg => jpeg_to_i420(data, width, height),
                     _ => packed_to_i420(format, data, width, height, self.stride),
                 };
                 match planes {
-                    Ok(planes) => Some(SourceFrame::Raw(Arc::new(raw(planes)))),
+                    Ok(planes) => Some(SourceFrame::Raw(raw(planes).into())),
                     Err(error) => {
                         tracing::trace!(camera = %path.display(), "a picture is left out: {error}");
                         None

@@ -12,7 +12,8 @@ use v4l::{
     video::Capture,
 };
 
-use super::negotiate::{CameraMode, PixelFormat, Wanted, nearest_step};
+use super::negotiate::{CameraMode, Wanted, nearest_step};
+use crate::media::video::PixelFormat;
 
 /// Sizes that are listed of a camera that has ranges instead of a list.
 const COMMON_SIZES: [(u32, u32); 4] = [(640, 360), (640, 480), (1280, 720), (1920, 1080)];

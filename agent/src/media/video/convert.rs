@@ -9,8 +9,7 @@ use zune_jpeg::{
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
-use super::PixelFormat;
-use crate::media::video::decoder::packed;
+use super::{PixelFormat, decoder::packed};
 
 /// Why a picture cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +74,19 @@ pub fn packed_to_i420(
             Ok([packed(luma, stride, w, h), packed(u, half, w / 2, rows), packed(v, half, w / 2, rows)])
         }
         PixelFormat::H264 | PixelFormat::Mjpeg => Err(ConvertError::Unsupported),
+    }
+}
+
+/// Converts a raw picture of a device: for each plane its bytes and its bytes a row.
+pub fn device_to_i420(
+    format: PixelFormat,
+    planes: &[(&[u8], u32)],
+    width: u32,
+    height: u32,
+) -> Result<Planes, ConvertError> {
+    match planes {
+        [(data, stride)] => packed_to_i420(format, data, width, height, *stride),
+        _ => Err(ConvertError::Unsupported),
     }
 }
 
