@@ -20,6 +20,7 @@ use alsa::{
     ctl::{Ctl, ElemId, ElemIface, ElemType, ElemValue},
     pcm::{Access, Format, HwParams, PCM, State, TstampType},
 };
+use p2pcam_agent::media::video::source::monotonic::{instant_of, kernel_now};
 
 /// The agent's end, as a technician would write it.
 pub const AGENT: &str = "hw:CARD=Loopback,DEV=0";
@@ -131,10 +132,9 @@ impl Room {
                     continue;
                 }
                 // The stamp is of the driver's last look at its counter; its delay is counted from there.
-                let (now, kernel) = (Instant::now(), monotonic());
                 let stamp = status.get_htstamp();
                 let stamp = Duration::new(stamp.tv_sec as u64, stamp.tv_nsec as u32);
-                let at = now - kernel.saturating_sub(stamp);
+                let at = instant_of(stamp, kernel_now(), Instant::now());
                 let played = written.saturating_sub(status.get_delay().max(0) as u64);
                 if played >= next_click {
                     let ago = (played - next_click) as f64 / f64::from(shape.rate);
@@ -157,12 +157,6 @@ impl Drop for Room {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.player.take().map(JoinHandle::join);
     }
-}
-
-/// CLOCK_MONOTONIC now, as the driver's stamps are.
-fn monotonic() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Hears what the agent plays until it is dropped.
