@@ -11,6 +11,10 @@ mod gpio;
 mod pictures;
 #[path = "board/service.rs"]
 mod service;
+#[path = "board/sound.rs"]
+mod sound;
+#[path = "board/sound_world.rs"]
+mod sound_world;
 #[path = "board/support.rs"]
 mod support;
 #[path = "board/unplug.rs"]

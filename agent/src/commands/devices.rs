@@ -22,6 +22,9 @@ pub struct Devices {
     pub cameras: Vec<CameraRow>,
     pub encoders: Vec<EncoderRow>,
     pub sound_cards: Vec<SoundCardRow>,
+    /// A control node that this user may not open, where that is why no card is listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_sound_card: Option<String>,
     pub gpio_chips: Vec<GpioChipRow>,
     /// What agent.toml names in [gpio].
     pub gpio_roles: Vec<GpioRoleRow>,
@@ -89,6 +92,7 @@ fn collect(config: &GpioConfig) -> Devices {
     let encoders = video::encoders().into_iter();
     let cards = audio::list_sound_cards().into_iter();
     Devices {
+        refused_sound_card: audio::forbidden().map(|node| node.display().to_string()),
         cameras: cameras.map(camera_row).collect(),
         encoders: encoders.map(encoder_row).collect(),
         sound_cards: cards
@@ -174,7 +178,10 @@ fn table(devices: &Devices) -> String {
         text += &format!("  alsa:{}  {} ({directions})\n", card.device, card.name);
     }
     if devices.sound_cards.is_empty() {
-        text += "  none: `--audio auto` plays a tone, talk-back goes to the log\n";
+        text += match &devices.refused_sound_card {
+            Some(node) => &format!("  this user may not open {node}: put it into the group `audio`\n"),
+            None => "  none: `--audio auto` plays a tone, talk-back goes to the log\n",
+        };
     }
     text += &gpio::table(&devices.gpio_chips, &devices.gpio_roles);
     text
@@ -207,6 +214,7 @@ mod tests {
                 hardware: false,
                 detail: String::new(),
             }],
+            refused_sound_card: None,
             sound_cards: vec![SoundCardRow {
                 device: "plughw:CARD=Device,DEV=0".into(),
                 name: "USB PnP".into(),

@@ -16,6 +16,7 @@ mod notice;
 mod offer;
 mod packets;
 pub mod peer;
+mod reports;
 mod tracks;
 mod trickle;
 mod warm_up;

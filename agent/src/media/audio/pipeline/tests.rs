@@ -175,7 +175,7 @@ async fn a_source_that_breaks_gives_silence_until_it_is_opened_again() {
         }
     });
     let capture =
-        Capture::with(open, "flaky".into(), 32, Privacy::default(), listeners.clone(), metrics.clone());
+        Capture::with(open, "flaky".into(), 32, &Board::default(), listeners.clone(), metrics.clone());
     let thread = std::thread::spawn(move || capture.run());
     let mut subscription = AudioSubscription(listeners.add(AudioCodec::Pcmu, false));
     // Silence through two waits, of 0.5 s and 1 s, and sound again.
@@ -223,7 +223,8 @@ async fn the_privacy_switch_closes_the_microphone_and_viewers_hear_silence_until
         move || Ok(Box::new(Loud(closed.clone())))
     });
     let privacy = Privacy::default();
-    let capture = Capture::with(open, "loud".into(), 32, privacy.clone(), listeners.clone(), metrics);
+    let board = Board { privacy: privacy.clone(), ..Board::default() };
+    let capture = Capture::with(open, "loud".into(), 32, &board, listeners.clone(), metrics);
     let thread = std::thread::spawn(move || capture.run());
     let mut subscription = AudioSubscription(listeners.add(AudioCodec::Pcmu, false));
     let deadline = Instant::now() + DEADLINE;

@@ -12,14 +12,16 @@ use super::{
     mixer::Mixer,
     talkers::{Inbox, Talkers},
 };
-use crate::media::{
-    audio::{
+use crate::{
+    board::Board,
+    media::audio::{
         AudioSink, BLOCK, TalkMetrics,
         pace::{BLOCK_TIME, Pacer, Throttle, sleep_until},
+        reopening::Reopening,
+        words::Words,
     },
-    backoff::Backoff,
+    telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse},
 };
-use crate::telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse};
 
 /// A talker who is silent for this long has stopped; the sink stays open as long, so that a pause for breath
 /// does not close it.
@@ -31,13 +33,13 @@ pub type Open = Box<dyn FnMut() -> anyhow::Result<Box<dyn AudioSink>> + Send>;
 /// All that the thread owns.
 pub struct Playback {
     open: Open,
-    words: String,
+    words: Words,
     talkers: Arc<Talkers>,
     metrics: TalkMetrics,
     voices: BTreeMap<u64, Voice>,
     mixer: Mixer,
     meter: Meter,
-    backoff: Backoff,
+    reopening: Reopening,
     /// Whether the failure that lasts has been logged.
     complained: bool,
 }
@@ -57,7 +59,8 @@ impl Playback {
     /// Opens nothing yet; `words` describe the sink.
     pub fn new(
         open: Open,
-        words: String,
+        words: Words,
+        board: &Board,
         talkers: Arc<Talkers>,
         metrics: TalkMetrics,
     ) -> anyhow::Result<Self> {
@@ -69,7 +72,7 @@ impl Playback {
             metrics,
             voices: BTreeMap::new(),
             mixer: Mixer::new(),
-            backoff: Backoff::default(),
+            reopening: Reopening::new(board),
             complained: false,
         })
     }
@@ -80,6 +83,7 @@ impl Playback {
         while self.talkers.wait_for_packet() {
             self.talk(&pulse);
             pulse.rest();
+            self.metrics.card.note(None);
             self.meter.silence();
         }
     }
@@ -92,9 +96,7 @@ impl Playback {
         let mut heard = Instant::now();
         while let Some(inboxes) = self.talkers.all() {
             pulse.beat(Instant::now());
-            if sink.is_none() && self.backoff.due(Instant::now()) {
-                sink = self.reopen();
-            }
+            self.look_for_card(&mut sink);
             let now = Instant::now();
             self.take_packets(&inboxes, now);
             if self.mix(now) {
@@ -108,15 +110,31 @@ impl Playback {
             match played {
                 Some(Ok(())) => {
                     self.works();
+                    self.metrics.card.note(sink.as_mut().and_then(|sink| sink.report()));
                     std::thread::sleep(throttle.block_passed(Instant::now()));
                 }
                 Some(Err(error)) => {
-                    sink = None;
+                    self.metrics.card.note(sink.take().and_then(|mut sink| sink.report()));
                     self.broke(&error);
                 }
                 // The talk goes on in the metrics.
                 None => sleep_until(pacer.next_slot(Instant::now()).1),
             }
+        }
+    }
+
+    /// Opens what is not open, at its time; takes a card that came instead of what stands in for one.
+    fn look_for_card(&mut self, sink: &mut Option<Box<dyn AudioSink>>) {
+        let now = Instant::now();
+        match sink {
+            None if self.reopening.due(now) => *sink = self.reopen(),
+            Some(present) if present.stands_in() && self.reopening.look(now) => {
+                if let Some(card) = (self.open)().ok().filter(|found| !found.stands_in()) {
+                    tracing::info!(sink = %self.words, "a sound card came");
+                    *sink = Some(card);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -143,11 +161,11 @@ impl Playback {
             tracing::info!(sink = %self.words, "the talk-back sink works again");
             self.complained = false;
         }
-        self.backoff.worked(Instant::now());
+        self.reopening.worked(Instant::now());
     }
 
     fn broke(&mut self, error: &anyhow::Error) {
-        self.backoff.failed(Instant::now());
+        self.reopening.failed(Instant::now());
         if !self.complained {
             tracing::warn!(sink = %self.words, "the talk-back sink failed, nobody is heard meanwhile: {error:#}");
             self.complained = true;

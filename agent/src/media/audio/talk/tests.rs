@@ -158,7 +158,8 @@ fn the_sink_is_open_only_while_somebody_talks_and_comes_back_after_it_broke() {
             Ok(Box::new(Fragile { left, taken: taken.clone() }))
         }
     });
-    let playback = Playback::new(open, "fragile".into(), talkers.clone(), metrics).unwrap();
+    let playback =
+        Playback::new(open, "fragile".into(), &Board::default(), talkers.clone(), metrics).unwrap();
     let thread = std::thread::spawn(move || playback.run());
     let sink = ChosenSink::choose(AudioSinkSpec::Log);
     let talk_back = TalkBack(Arc::new(Inner { sink, talkers }));

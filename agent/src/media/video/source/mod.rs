@@ -3,7 +3,7 @@
 mod file;
 #[cfg(feature = "ffmpeg")]
 mod footage;
-mod monotonic;
+pub mod monotonic;
 mod mp4;
 mod mp4_guard;
 mod pace;
