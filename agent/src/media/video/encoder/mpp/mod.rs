@@ -6,12 +6,18 @@
 mod abi;
 mod error;
 mod ffi;
+#[cfg(test)]
+mod headers_tests;
 mod hevc;
 mod layout;
 mod library;
 mod probe;
 mod settings;
+#[cfg(test)]
+mod stand_in;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{ops::RangeInclusive, time::Instant};
 
