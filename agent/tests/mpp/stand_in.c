@@ -199,7 +199,7 @@ MPP_RET mpp_enc_cfg_set_s32(MppEncCfg cfg, const char *name, RK_S32 value)
 typedef struct {
     unsigned char *memory;
     size_t size;
-    int references, fd;
+    int references, fd, writing;
 } Buffer;
 
 MPP_RET mpp_buffer_group_get(MppBufferGroup *group, MppBufferType type, MppBufferMode mode, const char *tag,
@@ -224,7 +224,7 @@ MPP_RET mpp_buffer_get_with_tag(MppBufferGroup group, MppBuffer *buffer, size_t 
     if (!group || !tag || !caller || fault("allocate"))
         return MPP_ERR_MALLOC;
     Buffer *made_one = make(BUFFER, sizeof(Buffer));
-    *made_one = (Buffer){calloc(1, size), size, 1, -1};
+    *made_one = (Buffer){calloc(1, size), size, 1, -1, 0};
     *buffer = made_one;
     return MPP_OK;
 }
@@ -239,7 +239,7 @@ MPP_RET mpp_buffer_import_with_tag(MppBufferGroup group, MppBufferInfo *info, Mp
     if (fd < 0)
         return MPP_ERR_MALLOC;
     Buffer *made_one = make(BUFFER, sizeof(Buffer));
-    *made_one = (Buffer){NULL, info->size, 1, fd};
+    *made_one = (Buffer){NULL, info->size, 1, fd, 0};
     *buffer = made_one;
     return MPP_OK;
 }
@@ -265,6 +265,22 @@ void *mpp_buffer_get_ptr_with_caller(MppBuffer buffer, const char *caller)
 {
     (void)caller;
     return ((Buffer *)buffer)->memory;
+}
+
+/* What is written between the two is what the encoder sees. */
+
+MPP_RET mpp_buffer_sync_begin_f(MppBuffer buffer, RK_S32 read_only, const char *caller)
+{
+    violations += read_only || !caller || ((Buffer *)buffer)->writing;
+    ((Buffer *)buffer)->writing = 1;
+    return MPP_OK;
+}
+
+MPP_RET mpp_buffer_sync_end_f(MppBuffer buffer, RK_S32 read_only, const char *caller)
+{
+    violations += read_only || !caller || !((Buffer *)buffer)->writing;
+    ((Buffer *)buffer)->writing = 0;
+    return MPP_OK;
 }
 
 /* Frames. */
@@ -348,6 +364,7 @@ typedef struct {
 static void take_picture(Frame *frame)
 {
     Buffer *buffer = frame->buffer;
+    violations += buffer->writing;
     free(picture);
     picture = calloc(1, buffer->size);
     picture_size = buffer->size;

@@ -78,8 +78,8 @@ unsafe impl Send for Group {}
 unsafe impl Sync for Group {}
 
 impl Group {
-    /// Memory that the video unit can read: of a DMA heap or the DRM driver, whichever MPP finds. Not cached, so that
-    /// what is written needs no flush.
+    /// Memory that the video unit can read: of a DMA heap or the DRM driver, whichever MPP finds. Not cached where
+    /// there is such, as it is only written, once.
     pub fn new(library: &Arc<Library>) -> Result<Self, MppError> {
         let (kind, mode, tag) = (abi::MPP_BUFFER_TYPE_DRM, abi::MPP_BUFFER_INTERNAL, TAG.as_ptr());
         let mut raw = ptr::null_mut();
@@ -141,18 +141,24 @@ impl Buffer {
         Ok(Self { library: library.clone(), raw, length, _group: None })
     }
 
-    /// Its memory, to write a picture into. Only for a buffer that was allocated.
-    pub fn memory(&mut self) -> Result<&mut [u8], MppError> {
+    /// Writes into its memory. Only for a buffer that was allocated.
+    pub fn write<T>(&mut self, write: impl FnOnce(&mut [u8]) -> T) -> Result<T, MppError> {
+        const READ_AND_WRITE: i32 = 0;
+        let (functions, tag) = (&self.library.functions, TAG.as_ptr());
         // SAFETY: the buffer is live.
-        let start =
-            unsafe { (self.library.functions.mpp_buffer_get_ptr_with_caller)(self.raw, TAG.as_ptr()) };
+        let start = unsafe { (functions.mpp_buffer_get_ptr_with_caller)(self.raw, tag) };
         if start.is_null() {
             return Err(MppError::Refused(Wanted::Memory, abi::MPP_ERR_NULL_PTR));
         }
+        // SAFETY: as above.
+        check(Wanted::Memory, unsafe { (functions.mpp_buffer_sync_begin_f)(self.raw, READ_AND_WRITE, tag) })?;
         // SAFETY: MPP maps the whole buffer, `length` bytes, for reading and writing, and unmaps it when the last
         // reference goes, which this is. The video unit reads it only while `Context::encode` blocks, or in a context
         // that is never used again.
-        Ok(unsafe { slice::from_raw_parts_mut(start.cast(), self.length) })
+        let written = write(unsafe { slice::from_raw_parts_mut(start.cast(), self.length) });
+        // SAFETY: as above. What the CPU's cache still holds goes to memory.
+        check(Wanted::Memory, unsafe { (functions.mpp_buffer_sync_end_f)(self.raw, READ_AND_WRITE, tag) })?;
+        Ok(written)
     }
 }
 

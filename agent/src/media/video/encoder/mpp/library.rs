@@ -56,6 +56,8 @@ functions! {
     mpp_buffer_import_with_tag: fn(Handle, *mut MppBufferInfo, *mut Handle, *const c_char, *const c_char) -> c_int;
     mpp_buffer_put_with_caller: fn(Handle, *const c_char) -> c_int;
     mpp_buffer_get_ptr_with_caller: fn(Handle, *const c_char) -> *mut c_void;
+    mpp_buffer_sync_begin_f: fn(Handle, i32, *const c_char) -> c_int;
+    mpp_buffer_sync_end_f: fn(Handle, i32, *const c_char) -> c_int;
     mpp_frame_init: fn(*mut Handle) -> c_int;
     mpp_frame_deinit: fn(*mut Handle) -> c_int;
     mpp_frame_set_width: fn(Handle, u32);

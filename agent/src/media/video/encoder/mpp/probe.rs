@@ -18,6 +18,9 @@ use super::{
 const LIBRARIES: [&str; 2] = ["librockchip_mpp.so.1", "librockchip_mpp.so"];
 /// The driver of Rockchip's kernels.
 const DEVICE: &str = "/dev/mpp_service";
+/// Where MPP gets memory, in the order in which it looks.
+const DMA_HEAPS: &str = "/dev/dma_heap";
+const OTHER_MEMORY: [&str; 2] = ["/dev/dri/card0", "/dev/ion"];
 
 /// What there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,15 @@ pub enum NotHere {
         device: PathBuf,
         /// The system's words.
         reason: String,
+    },
+    /// There is no memory that MPP could put pictures into: it takes [`DMA_HEAPS`] if that folder exists, otherwise
+    /// the DRM driver's, otherwise ION's.
+    #[error(
+        "may not open {devices}, where MPP gets memory for pictures: let the agent's user read and write there"
+    )]
+    NoMemory {
+        /// What it would have to be.
+        devices: &'static str,
     },
     /// The library was built without the encoders that the agent needs.
     #[error("{name} was built without H.264 and H.265 encoders")]
@@ -136,6 +148,7 @@ fn look_at(name: &str, library: &Library, device: &Path) -> Result<MppInfo, NotH
         return Err(NotHere::NoEncoder { name: name.to_owned() });
     }
     may_open(device)?;
+    has_memory(Path::new(DMA_HEAPS), &OTHER_MEMORY.map(Path::new))?;
     Ok(MppInfo { library: name.to_owned(), device: device.to_owned(), codecs })
 }
 
@@ -152,6 +165,20 @@ fn may_open(device: &Path) -> Result<(), NotHere> {
         }
         _ => NotHere::Unusable { device, reason: error.to_string() },
     })
+}
+
+/// MPP goes on without memory, and then says that all went well.
+fn has_memory(heaps: &Path, others: &[&Path]) -> Result<(), NotHere> {
+    // Reading is enough for a heap.
+    let opens = |path: &Path, write| OpenOptions::new().read(true).write(write).open(path).is_ok();
+    match heaps.read_dir() {
+        Ok(mut entries) => {
+            let found = entries.any(|entry| entry.is_ok_and(|entry| opens(&entry.path(), false)));
+            if found { Ok(()) } else { Err(NotHere::NoMemory { devices: "/dev/dma_heap/*" }) }
+        }
+        Err(_) if others.iter().any(|path| opens(path, true)) => Ok(()),
+        Err(_) => Err(NotHere::NoMemory { devices: "/dev/dma_heap/*, /dev/dri/card0 or /dev/ion" }),
+    }
 }
 
 /// The name of a group in the text of `/etc/group` (man page group(5)).
@@ -187,8 +214,25 @@ mod tests {
 
     #[test]
     fn a_missing_device_is_told_in_words() {
-        let words = may_open(Path::new("/dev/p2pcam-not-there")).err().expect("there is none").to_string();
+        let words = may_open(Path::new("/dev/p2pcam-not-there")).expect_err("there is none").to_string();
         assert!(words.starts_with("no /dev/p2pcam-not-there: this is no Rockchip board, or"), "{words}");
+    }
+
+    #[test]
+    fn memory_is_looked_for_where_mpp_takes_it_from() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (heaps, card) = (folder.path().join("dma_heap"), folder.path().join("card0"));
+        let words = || has_memory(&heaps, &[&card]).err().map(|error| error.to_string());
+        assert!(
+            words().is_some_and(|words| words.starts_with("may not open /dev/dma_heap/*, /dev/dri/card0 or"))
+        );
+        std::fs::write(&card, "").expect("a file");
+        assert_eq!(words(), None);
+        std::fs::create_dir(&heaps).expect("a folder");
+        let no_heap = words().expect("MPP looks no further than the folder of heaps");
+        assert!(no_heap.starts_with("may not open /dev/dma_heap/*, where MPP"), "{no_heap}");
+        std::fs::write(heaps.join("system-uncached"), "").expect("a file");
+        assert_eq!(words(), None);
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl Session {
         match frame {
             VideoFrame::Memory(raw) => {
                 let layout = Layout::own(Samples::Yu12, frame.size());
-                write_raw(raw, &layout, self.memory(library, layout)?)?;
+                self.memory(library, layout)?.write(|memory| write_raw(raw, &layout, memory))??;
                 Ok(Placed { layout, import: None, copies: raw.copies + 1 })
             }
             VideoFrame::Device(device) => {
@@ -228,14 +228,14 @@ impl Session {
                     return self.place(library, &VideoFrame::Memory(device.i420()?));
                 };
                 let layout = Layout::own(samples, frame.size());
-                write_device(device, &layout, self.memory(library, layout)?)?;
+                self.memory(library, layout)?.write(|memory| write_device(device, &layout, memory))??;
                 Ok(Placed { layout, import: None, copies: 1 })
             }
         }
     }
 
     /// The buffer that pictures of this layout are copied to.
-    fn memory(&mut self, library: &Arc<Library>, layout: Layout) -> anyhow::Result<&mut [u8]> {
+    fn memory(&mut self, library: &Arc<Library>, layout: Layout) -> anyhow::Result<&mut Buffer> {
         if self.copy.as_ref().is_none_or(|(is, _)| *is != layout) {
             self.copy = None;
             let group = match &self.group {
@@ -245,7 +245,7 @@ impl Session {
             self.copy = Some((layout, Buffer::allocate(&group, layout.length())?));
         }
         let (_, buffer) = self.copy.as_mut().context("no buffer")?;
-        Ok(buffer.memory()?)
+        Ok(buffer)
     }
 
     /// Makes the encoder know the camera's buffer, if it can read it where it is.
