@@ -3,10 +3,12 @@
 //! - `P2PCAM_MPP_HEADERS`: the folder `inc` of github.com/rockchip-linux/mpp. A C program prints each constant, size
 //!   and offset, and the compiler compares the prototypes with those of the stand-in that the other tests call.
 //! - `P2PCAM_MPP_LIBRARY`: `librockchip_mpp.so.1` for this machine. It builds for any, and opens without a chip.
+//! - `P2PCAM_MPP_LIBRARY_ARM64`: the same as boards have it, for an arm64 program under QEMU. `scripts/test` fetches
+//!   it: nyanmisaka/mpp a9380ef of 2025-12-26, from PyPI's pyav-rkmpp.
 //!
-//! No package registry has the headers, so these two are run by hand. They agreed with 1.0.4 (commit ee946af015c3,
-//! 2024-03-13, `rockchip-linux/mpp`) and 1.0.8 (commit 70b572a2c090, 2025-01-09, `nyanmisaka/mpp`), headers and
-//! library each. How to get them: `docs/encoders-mpp.md`.
+//! No package registry has the headers, so the first two are given by hand. They agreed with 1.0.4 (commit
+//! ee946af015c3, 2024-03-13, rockchip-linux/mpp) and 1.0.8 (commit 70b572a2c090, 2025-01-09, nyanmisaka/mpp), headers
+//! and library each. How to get them: `docs/encoders-mpp.md`.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -14,6 +16,7 @@ use std::{
     fs,
     mem::offset_of,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
 };
 
@@ -92,7 +95,7 @@ fn constants_and_layouts_are_those_of_rockchips_headers() {
     let (text, binary) = (folder.path().join("figures.c"), folder.path().join("figures"));
     fs::write(&text, program).unwrap();
     run(compiler().arg("-I").arg(&headers).arg(&text).arg("-o").arg(&binary));
-    assert_eq!(run(&mut std::process::Command::new(&binary)), expected);
+    assert_eq!(run(&mut Command::new(&binary)), expected);
     println!("{} figures agree with {}", figures.len(), headers.display());
 }
 
@@ -150,4 +153,73 @@ fn rockchips_library_has_the_functions_and_takes_the_settings() {
             assert_eq!(error, Some(MppError::Refused(Wanted::Encoder, abi::MPP_NOK)));
         }
     }
+}
+
+/// A program that asks a library, which it is given the path of, for all functions, and for an encoder of each codec
+/// with all settings; and what it is to say.
+fn questions(wanted: &EncoderSettings) -> (String, String) {
+    let mut program = String::from(
+        "#include <dlfcn.h>\n#include <stdio.h>\nint main(int count, char **names) {\n\
+         void *library = dlopen(names[count - 1], RTLD_NOW), *config, *context, *table;\n\
+         if (!library) return puts(dlerror()), 1;\n\
+         int (*check)(int, int) = dlsym(library, \"mpp_check_support_format\");\n\
+         int (*create)(void **, void **) = dlsym(library, \"mpp_create\");\n\
+         int (*open)(void *, int, int) = dlsym(library, \"mpp_init\");\n\
+         int (*destroy)(void *) = dlsym(library, \"mpp_destroy\");\n\
+         int (*init)(void **) = dlsym(library, \"mpp_enc_cfg_init\");\n\
+         int (*set)(void *, const char *, int) = dlsym(library, \"mpp_enc_cfg_set_s32\");\n",
+    );
+    let mut answers = String::new();
+    for name in Functions::NAMES {
+        writeln!(program, "printf(\"%d {name}\\n\", !!dlsym(library, \"{name}\"));").unwrap();
+        writeln!(answers, "1 {name}").unwrap();
+    }
+    let layout = Layout::own(Samples::Nv12, (wanted.width, wanted.height));
+    for codec in MppCodec::ALL {
+        let coding = codec.coding();
+        let encoder = abi::MPP_CTX_ENC;
+        writeln!(program, "printf(\"%d is built in\\n\", check({encoder}, {coding}));\ninit(&config);")
+            .unwrap();
+        writeln!(answers, "0 is built in").unwrap();
+        let settings = settings::all(codec, wanted, wanted.bitrate, &layout);
+        for (key, value) in settings.into_iter().chain([(c"h264:p2pcam", 1)]) {
+            let key = key.to_str().unwrap();
+            writeln!(program, "printf(\"%d {key}\\n\", set(config, \"{key}\", {value}));").unwrap();
+            writeln!(answers, "{} {key}", if key == "h264:p2pcam" { -1 } else { 0 }).unwrap();
+        }
+        // Without a device, an encoder cannot be opened.
+        writeln!(program, "create(&context, &table);").unwrap();
+        writeln!(program, "printf(\"%u size\\n\", *(unsigned *)table);").unwrap();
+        writeln!(program, "printf(\"%d init\\n\", open(context, {encoder}, {coding}));\ndestroy(context);")
+            .unwrap();
+        writeln!(answers, "184 size\n-1 init").unwrap();
+    }
+    program.push_str("}\n");
+    (program, answers)
+}
+
+#[test]
+fn the_library_of_boards_has_the_functions_and_takes_the_settings() {
+    let Some(library) = named("P2PCAM_MPP_LIBRARY_ARM64") else { return };
+    let wanted = EncoderSettings {
+        width: 1280,
+        height: 720,
+        fps: 30,
+        bitrate: Bitrate(2_000_000),
+        keyframe_interval: 300,
+    };
+    let (program, answers) = questions(&wanted);
+    let folder = tempfile::tempdir().unwrap();
+    let (text, binary) = (folder.path().join("questions.c"), folder.path().join("questions"));
+    fs::write(&text, program).unwrap();
+    let (mut compiler, mut start) = if cfg!(target_arch = "aarch64") {
+        (compiler(), Command::new(&binary))
+    } else {
+        let mut emulator = Command::new("qemu-aarch64");
+        emulator.args(["-L", "/usr/aarch64-linux-gnu"]).arg(&binary);
+        (Command::new("aarch64-linux-gnu-gcc"), emulator)
+    };
+    run(compiler.arg(&text).arg("-o").arg(&binary).arg("-ldl"));
+    assert_eq!(run(start.arg(&library)), answers);
+    println!("{} answers of {} are right", answers.lines().count(), library.display());
 }
