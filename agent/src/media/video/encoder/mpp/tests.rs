@@ -124,6 +124,21 @@ fn kinds(unit: &AccessUnit) -> Vec<u8> {
 }
 
 #[test]
+fn without_the_device_the_words_say_what_is_missing() {
+    if std::path::Path::new("/dev/mpp_service").exists() {
+        return println!("not run: this machine has Rockchip's video unit");
+    }
+    let words = MppEncoder::probe().unwrap_err().to_string();
+    println!("{words}");
+    let wanting = ["no librockchip_mpp.so.1: ", "no /dev/mpp_service: "];
+    assert!(wanting.iter().any(|wanting| words.starts_with(wanting)), "{words}");
+    let error = MppEncoder::open(&settings(), VideoCodec::H264).err().unwrap();
+    assert_eq!(error.to_string(), words);
+    let error = MppEncoder::open(&settings(), VideoCodec::Vp8).err().unwrap();
+    assert!(error.to_string().starts_with("MPP encodes H.264 for viewers, not "), "{error}");
+}
+
+#[test]
 fn an_encoder_is_opened_in_mpps_order_and_set_to_what_was_asked_for() {
     let stand_in = stand_in();
     let encoder = open(&stand_in).unwrap();
