@@ -13,6 +13,8 @@ pub enum Wanted {
     Encoder,
     /// A setting, by its name in MPP.
     Setting(&'static str),
+    /// All settings together.
+    Settings,
     /// SPS and PPS.
     Header,
     /// A buffer of its own.
@@ -76,11 +78,14 @@ impl fmt::Display for MppError {
             Wanted::Context => ("make a context", "is memory short?"),
             Wanted::Encoder => (
                 "open an encoder",
-                "this chip may have none for the codec, or all are in use; MPP's own lines on stderr or in the \
-                 system log tell",
+                "this chip may have none for the codec, or all are in use; MPP's own lines in the \
+                 system log (`journalctl -t mpp`) tell",
             ),
             Wanted::Setting(key) => {
                 (*key, "the library may be of another version than those in docs/encoders-mpp.md")
+            }
+            Wanted::Settings => {
+                ("take its settings", "are width, height and fps in [video] what this chip can encode?")
             }
             Wanted::Header => {
                 ("give SPS and PPS", "are width and height in [video] what this chip can encode?")

@@ -310,13 +310,12 @@ impl Context {
     pub fn configure(&mut self, settings: &[(&'static CStr, i32)]) -> Result<(), MppError> {
         let mut config = Config::new(&self.library)?;
         // SAFETY: both commands take a live MppEncCfg.
-        unsafe { self.control(Wanted::Setting("its settings"), abi::MPP_ENC_GET_CFG, config.raw)? };
+        unsafe { self.control(Wanted::Settings, abi::MPP_ENC_GET_CFG, config.raw)? };
         for (key, value) in settings {
             config.set(key, *value)?;
         }
-        let first = settings.first().and_then(|(key, _)| key.to_str().ok()).unwrap_or("its settings");
         // SAFETY: as above.
-        unsafe { self.control(Wanted::Setting(first), abi::MPP_ENC_SET_CFG, config.raw) }
+        unsafe { self.control(Wanted::Settings, abi::MPP_ENC_SET_CFG, config.raw) }
     }
 
     /// Makes the next picture an IDR.

@@ -4,6 +4,8 @@
 //! what only a board can show: `docs/encoders-mpp.md`.
 
 mod abi;
+#[cfg(test)]
+mod camera;
 mod error;
 mod ffi;
 #[cfg(test)]

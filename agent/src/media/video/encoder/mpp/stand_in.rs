@@ -3,7 +3,7 @@
 
 use std::{
     ffi::{CStr, CString, c_char, c_int},
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, OnceLock},
@@ -149,11 +149,4 @@ impl StandIn {
             assert!(self.number("stand_in_made", kind) > 0, "there was no {kind} to release");
         }
     }
-}
-
-/// A file of this content, to be imported like a DMABUF.
-pub fn file(content: &[u8]) -> fs::File {
-    let mut file = tempfile::tempfile().unwrap();
-    io::Write::write_all(&mut file, content).unwrap();
-    file
 }

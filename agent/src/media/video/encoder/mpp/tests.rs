@@ -2,24 +2,21 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    fs::File,
-    os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
-    stand_in::{StandIn, file},
+    camera::{Camera, FileBuffer, SIZE, device, file},
+    stand_in::StandIn,
     *,
 };
 use crate::media::video::{
-    BufferKey, DeviceBuffer, DeviceFrame, DevicePlane, PixelFormat, RawFrame,
+    BufferKey, DevicePlane, PixelFormat, RawFrame,
     annexb::{NAL_IDR, NAL_PPS, NAL_SPS, nal_type, nal_units},
     decoder::H264Decoder,
     testing::clip,
 };
-
-const SIZE: (u32, u32) = (320, 180);
 
 fn settings() -> EncoderSettings {
     let (width, height) = SIZE;
@@ -51,72 +48,6 @@ fn memory_frame() -> VideoFrame {
     let pixels = width * height;
     let planes = [plane(1, pixels), plane(2, pixels / 4), plane(3, pixels / 4)];
     RawFrame::new(width, height, planes, Instant::now()).into()
-}
-
-/// A camera's buffer in a file.
-#[derive(Debug)]
-struct FileBuffer {
-    key: BufferKey,
-    planes: Vec<DevicePlane>,
-    content: Vec<u8>,
-    dmabuf: Option<Arc<File>>,
-}
-
-impl DeviceBuffer for FileBuffer {
-    fn key(&self) -> BufferKey {
-        self.key
-    }
-
-    fn planes(&self) -> &[DevicePlane] {
-        &self.planes
-    }
-
-    fn dmabuf(&self, _plane: usize) -> Option<BorrowedFd<'_>> {
-        self.dmabuf.as_ref().map(AsFd::as_fd)
-    }
-
-    fn bytes(&self, plane: usize) -> &[u8] {
-        let planes = &self.planes[..=plane];
-        let start = planes[..plane].iter().map(|plane| plane.length as usize).sum::<usize>();
-        &self.content[start..start + planes[plane].bytes_used as usize]
-    }
-}
-
-/// A camera that gives NV12 in one plane.
-struct Camera {
-    stream: u64,
-    stride: u32,
-    files: Vec<Option<Arc<File>>>,
-}
-
-impl Camera {
-    fn new(stream: u64, stride: u32, buffers: usize) -> Self {
-        let length = (stride * SIZE.1 * 3 / 2) as usize;
-        let content = |index: usize| Some(Arc::new(file(&vec![index as u8 + 1; length])));
-        Self { stream, stride, files: (0..buffers).map(content).collect() }
-    }
-
-    fn without_dmabuf(mut self) -> Self {
-        self.files.iter_mut().for_each(|file| *file = None);
-        self
-    }
-
-    fn frame(&self, number: usize) -> VideoFrame {
-        let index = number % self.files.len();
-        let length = self.stride * SIZE.1 * 3 / 2;
-        let buffer = FileBuffer {
-            key: BufferKey { stream: self.stream, index: index as u32 },
-            planes: vec![DevicePlane { stride: self.stride, length, bytes_used: length, offset: 0 }],
-            content: vec![index as u8 + 1; length as usize],
-            dmabuf: self.files[index].clone(),
-        };
-        device(PixelFormat::Nv12, buffer)
-    }
-}
-
-fn device(format: PixelFormat, buffer: FileBuffer) -> VideoFrame {
-    let now = Instant::now();
-    VideoFrame::Device(Arc::new(DeviceFrame::new(format, SIZE, now, now, Box::new(buffer))))
 }
 
 fn kinds(unit: &AccessUnit) -> Vec<u8> {
@@ -370,7 +301,11 @@ fn an_encoder_that_cannot_be_opened_says_why_and_leaves_nothing_behind() {
     for (fault, code, words) in [
         ("init", abi::MPP_NOK, "MPP cannot open an encoder: MPP_NOK (-1); this chip may have none"),
         ("rc:gop", 1, "MPP cannot set rc:gop: MPP_NOK (-1); the library may be of another version"),
-        ("set_cfg", abi::MPP_ERR_VALUE, "MPP cannot set codec:type: MPP_ERR_VALUE (-6)"),
+        (
+            "set_cfg",
+            abi::MPP_ERR_VALUE,
+            "MPP cannot take its settings: MPP_ERR_VALUE (-6); are width, height",
+        ),
     ] {
         stand_in.fault(fault, code);
         let error = open(&stand_in).err().unwrap().to_string();
