@@ -21,6 +21,11 @@ packages_build() {
 # for the footage.
 packages_test() {
     echo coturn pulseaudio pulseaudio-utils libasound2-plugins python3 python3-pip
+    # Rockchip's encoder library for arm64 is called by a small program of that kind.
+    case $(uname -m) in
+        aarch64) ;;
+        *) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross qemu-user ;;
+    esac
 }
 
 # To run the tests with a browser.

@@ -1,11 +1,13 @@
 //! The encoders that there are, and how to open one.
 
 mod level;
+mod mpp;
 mod openh264;
 mod vp8;
 mod vpx;
 
 pub use self::openh264::OpenH264Encoder;
+pub use mpp::{MppCodec, MppEncoder, MppInfo, MppStream, MppUnit, NotHere};
 pub use vp8::Vp8Encoder;
 #[cfg(test)]
 pub(crate) use vpx::VpxDecoder;
