@@ -25,6 +25,7 @@ pub async fn run(config: Config, show_link: bool) -> anyhow::Result<()> {
         audio: AudioPipeline::start(&config.audio, &server.metrics)?,
         talkback: TalkBack::start(&config.audio, &server.metrics)?,
     };
+    media.video.report_to(server.health.clone());
     let what = format!(
         "picture: {}; sound: {}; talk-back: {}",
         media.video.source_words(),

@@ -27,7 +27,8 @@ pub struct Server {
     pub metrics: Metrics,
     /// Cancelled by SIGTERM, SIGINT or the end of the link.
     pub stop: CancellationToken,
-    health: Health,
+    /// All parts tell it how they do.
+    pub health: Health,
     endpoint: JoinHandle<Result<(), telemetry::http::EndpointError>>,
 }
 

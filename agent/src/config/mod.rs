@@ -6,6 +6,7 @@
 
 mod audio;
 mod device;
+mod encoder;
 mod hub;
 mod ice;
 mod load;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     audio::*,
     device::*,
+    encoder::*,
     hub::*,
     ice::*,
     load::{DEFAULT_PATH, Loaded, Override, Setting, load, load_with, parse},

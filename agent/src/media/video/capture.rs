@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
+    encoder::Choice,
     shared::{CODECS, Shared},
     still,
     worker::Worker,
@@ -33,6 +34,7 @@ pub type Opener = Box<dyn FnMut() -> anyhow::Result<Opened> + Send>;
 pub struct Capture {
     shared: Arc<Shared>,
     open: Opener,
+    choice: Choice,
     keyframe_interval_s: u32,
     workers: [Option<Worker>; CODECS.len()],
     backoff: Backoff,
@@ -44,11 +46,12 @@ pub struct Capture {
 
 impl Capture {
     /// Does nothing before [`Self::run`].
-    pub fn new(shared: Arc<Shared>, open: Opener, keyframe_interval_s: u32) -> Self {
+    pub fn new(shared: Arc<Shared>, open: Opener, choice: Choice, keyframe_interval_s: u32) -> Self {
         let workers = [const { None }; CODECS.len()];
         Self {
             shared,
             open,
+            choice,
             keyframe_interval_s,
             workers,
             backoff: Backoff::default(),
@@ -101,6 +104,9 @@ impl Capture {
         let info = opened.source.info();
         if state.source != *info || state.words != opened.words {
             tracing::info!(source = %opened.words, "video source opened");
+        }
+        if state.source.encoded != info.encoded {
+            tracing::info!("{}", self.choice.line(info.encoded.is_some()));
         }
         state.source = info.clone();
         state.words = opened.words;

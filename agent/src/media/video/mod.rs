@@ -5,6 +5,7 @@
 pub mod annexb;
 mod capture;
 mod channel;
+mod closer;
 pub mod convert;
 pub mod decoder;
 mod device_frame;
@@ -12,6 +13,7 @@ pub mod encoder;
 mod font;
 mod gop;
 mod keyframe;
+mod mailbox;
 mod metrics;
 pub mod pattern;
 pub mod picture;

@@ -9,13 +9,14 @@ use super::{
     AccessUnit, Bitrate, SourceInfo, VideoCodec,
     capture::{Capture, Opener},
     channel::ViewerId,
+    encoder::{Choice, Lineup, Software},
     metrics::VideoMetrics,
     shared::{CODECS, Shared},
     source,
 };
 use crate::{
-    config::{VideoConfig, VideoSourceSpec},
-    telemetry::metrics::Metrics,
+    config::{VideoConfig, VideoEncoderSpec, VideoSourceSpec},
+    telemetry::{health::Health, metrics::Metrics},
 };
 
 /// One source and one encoder per codec for all viewers. Cheap to clone; when the last clone is dropped, all
@@ -38,6 +39,12 @@ impl VideoPipeline {
     /// is none, as it may be plugged in later: viewers see a still that says so.
     pub fn start(config: &VideoConfig, metrics: &Metrics) -> anyhow::Result<Self> {
         let spec = VideoSourceSpec::parse(&config.source)?;
+        let choice = Choice::probe(&VideoEncoderSpec::parse(&config.encoder)?);
+        let limited = choice.limited(config);
+        if let Some((_, words)) = &limited {
+            tracing::warn!("{words}");
+        }
+        let config = limited.as_ref().map_or(config, |(config, _)| config);
         let mut open = source::opener(&spec, config);
         let (info, words) = match open() {
             Ok(opened) => (opened.source.info().clone(), opened.words),
@@ -50,25 +57,34 @@ impl VideoPipeline {
             Err(error) => return Err(error),
         };
         tracing::info!(source = %words, "video source");
-        Self::with_opener(open, info, words, config, metrics)
+        tracing::info!("{}", choice.line(info.encoded.is_some()));
+        let h264 = choice.lineup();
+        Self::with(open, (info, words), config, choice, h264, metrics)
     }
 
-    pub(crate) fn with_opener(
+    fn with(
         open: Opener,
-        info: SourceInfo,
-        words: String,
+        (info, words): (SourceInfo, String),
         config: &VideoConfig,
+        choice: Choice,
+        h264: Lineup,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let metrics = metrics.register(VideoMetrics::register);
+        let lineups = [h264, Lineup::new(Arc::new(Software(VideoCodec::Vp8)), Vec::new())];
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
-        let shared = Arc::new(Shared::new(info, words, bitrate, metrics));
-        let capture = Capture::new(shared.clone(), open, config.keyframe_interval_s);
+        let shared = Arc::new(Shared::new(info, words, bitrate, lineups, metrics));
+        let capture = Capture::new(shared.clone(), open, choice, config.keyframe_interval_s);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())
             .context("no thread can be started for video capture: are there too many?")?;
         Ok(Self(Arc::new(Handle(shared))))
+    }
+
+    /// Lets `/health` tell how the encoders do.
+    pub fn report_to(&self, health: Health) {
+        self.0.0.report_to(health);
     }
 
     /// What the source is, or was when it last worked.

@@ -30,11 +30,25 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn config(fps: u32) -> VideoConfig {
     let (width, height) = (320, 180);
-    VideoConfig { source: "pattern".into(), width, height, fps, bitrate_kbps: 400, ..VideoConfig::default() }
+    VideoConfig {
+        source: "pattern".into(),
+        encoder: "openh264".into(),
+        width,
+        height,
+        fps,
+        bitrate_kbps: 400,
+        ..VideoConfig::default()
+    }
 }
 
 fn pattern(fps: u32) -> VideoPipeline {
     VideoPipeline::start(&config(fps), &Metrics::new()).unwrap()
+}
+
+fn with_opener(open: Opener, info: SourceInfo, words: &str, config: &VideoConfig) -> VideoPipeline {
+    let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
+    let lineup = choice.lineup();
+    VideoPipeline::with(open, (info, words.into()), config, choice, lineup, &Metrics::new()).unwrap()
 }
 
 async fn next(viewer: &mut VideoSubscription) -> Arc<AccessUnit> {
@@ -259,9 +273,7 @@ async fn an_encoder_that_fails_is_closed_and_opened_again_for_the_same_viewer() 
         let source = Breakable { pattern: source()?, broken: told.clone() };
         Ok(Opened { source: Box::new(source), words: "scripted".into() })
     };
-    let pipeline =
-        VideoPipeline::with_opener(Box::new(open), info, "scripted".into(), &config(60), &Metrics::new())
-            .unwrap();
+    let pipeline = with_opener(Box::new(open), info, "scripted", &config(60));
     for codec in pipeline.codecs() {
         let mut viewer = pipeline.subscribe(codec);
         assert!(next(&mut viewer).await.keyframe);
@@ -308,9 +320,7 @@ async fn a_stream_that_is_passed_through_and_fails_becomes_a_still_and_comes_bac
         let source = Clip { info: source_info.clone(), units: units.clone(), played: 0, breaks: opened == 1 };
         Ok(Opened { source: Box::new(source), words: "clip".into() })
     };
-    let pipeline =
-        VideoPipeline::with_opener(Box::new(open), info, "clip".into(), &config(50), &Metrics::new())
-            .unwrap();
+    let pipeline = with_opener(Box::new(open), info, "clip", &config(50));
     let mut viewer = pipeline.subscribe(VideoCodec::H264);
     let mut decoder = H264Decoder::new().unwrap();
     let mut last = None;
@@ -372,9 +382,7 @@ fn scripted(
             Scripted { info: source_info.clone(), frames, pattern: pattern()?, closed: closed.clone() };
         Ok(Opened { source: Box::new(source), words: "scripted camera".into() })
     };
-    let words = "scripted camera".into();
-    let pipeline = VideoPipeline::with_opener(Box::new(open), info, words, &config(60), &Metrics::new());
-    (pipeline.unwrap(), closings)
+    (with_opener(Box::new(open), info, "scripted camera", &config(60)), closings)
 }
 
 #[tokio::test]

@@ -1,15 +1,21 @@
 //! What the handles, the capture thread and the encoder threads of a pipeline share.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
 use super::{
     AccessUnit, Bitrate, SourceInfo, VideoCodec,
     channel::{Channel, ViewerId},
+    closer::Closer,
+    encoder::Lineup,
     metrics::VideoMetrics,
 };
+use crate::telemetry::health::{Health, Level};
+
+/// The name of the encoders' condition on `/health`.
+const CONDITION: &str = "video-encoder";
 
 /// All codecs, best first.
 pub const CODECS: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Vp8];
@@ -48,6 +54,11 @@ pub struct Shared {
     state: Mutex<State>,
     /// Tells the capture thread that viewers came or went, or that it is over.
     changed: Condvar,
+    /// The encoders of each codec.
+    lineups: [Mutex<Lineup>; CODECS.len()],
+    /// Closes encoders that may hang.
+    pub closer: Closer,
+    health: OnceLock<Health>,
     /// The counters.
     pub metrics: VideoMetrics,
 }
@@ -65,7 +76,13 @@ pub struct EncodeOrder {
 
 impl Shared {
     /// Without viewers.
-    pub fn new(source: SourceInfo, words: String, bitrate: Bitrate, metrics: VideoMetrics) -> Self {
+    pub fn new(
+        source: SourceInfo,
+        words: String,
+        bitrate: Bitrate,
+        lineups: [Lineup; CODECS.len()],
+        metrics: VideoMetrics,
+    ) -> Self {
         let state = State {
             over: false,
             source,
@@ -75,7 +92,33 @@ impl Shared {
             next_id: 0,
             arrivals: 0,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), metrics }
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            lineups: lineups.map(Mutex::new),
+            closer: Closer::default(),
+            health: OnceLock::new(),
+            metrics,
+        }
+    }
+
+    /// The encoders of a codec. Never held together with the state.
+    pub fn lineup(&self, codec: VideoCodec) -> MutexGuard<'_, Lineup> {
+        self.lineups[codec as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to say how the encoders do; only the first call counts.
+    pub fn report_to(&self, health: Health) {
+        let _ = self.health.set(health);
+    }
+
+    /// The encoders' state has changed.
+    pub fn encoder_health(&self, level: Level, words: String) {
+        match self.health.get() {
+            Some(health) => health.set(CONDITION, level, words),
+            None if level == Level::Ok => tracing::info!("{words}"),
+            None => tracing::warn!("{words}"),
+        }
     }
 
     /// The state. A panic elsewhere cannot leave it half-changed: its changes are single steps.
