@@ -12,6 +12,7 @@ use std::{
 };
 
 use p2pcam_agent::{
+    board::Board,
     config::VideoConfig,
     media::video::{
         AccessUnit, PixelFormat, RawFrame, SourceFrame, VideoCodec, VideoPipeline, VideoSource,
@@ -186,7 +187,7 @@ fn viewers_come_and_go_and_each_time_the_camera_starts_and_stops() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = config(&path);
     runtime.block_on(async {
-        let pipeline = VideoPipeline::start(&config, &Metrics::new()).unwrap();
+        let pipeline = VideoPipeline::start(&config, &Board::default(), &Metrics::new()).unwrap();
         for round in 0..5 {
             let mut viewer = Viewer::new(&pipeline);
             let first = viewer.picture().await;
@@ -228,7 +229,7 @@ fn a_camera_that_is_pulled_out_is_replaced_by_words_and_comes_back() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let metrics = Metrics::new();
-        let pipeline = VideoPipeline::start(&config(&path), &metrics).unwrap();
+        let pipeline = VideoPipeline::start(&config(&path), &Board::default(), &metrics).unwrap();
         let mut viewer = Viewer::new(&pipeline);
         for round in 0..2 {
             viewer.picture().await;

@@ -28,6 +28,12 @@ packages_browser() {
     echo chromium chromium-driver
 }
 
+# To make and run the emulated board. QEMU and other programs whose version matters are only unpacked (board-image.sh).
+packages_board() {
+    # Namespaces and taps; kernel modules come compressed; snapshots are asked for over a socket.
+    echo iproute2 xz-utils python3 util-linux
+}
+
 # To check the scripts.
 packages_lint() {
     echo shellcheck

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use p2pcam_agent::{
+    board::{Board, Hotplug, Privacy},
     config::{Config, LinkKind, SignalingConfig},
     hub::{self, DeviceId, Hub},
     media::{
@@ -20,10 +21,11 @@ use super::{announce, server::Server};
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config, show_link: bool) -> anyhow::Result<()> {
     let server = Server::start(&config).await?;
+    let board = Board { hotplug: Hotplug::start(), privacy: Privacy::default() };
     let media = Media {
-        video: VideoPipeline::start(&config.video, &server.metrics)?,
-        audio: AudioPipeline::start(&config.audio, &server.metrics)?,
-        talkback: TalkBack::start(&config.audio, &server.metrics)?,
+        video: VideoPipeline::start(&config.video, &board, &server.metrics)?,
+        audio: AudioPipeline::start(&config.audio, &board, &server.metrics)?,
+        talkback: TalkBack::start(&config.audio, &board, &server.metrics)?,
     };
     media.video.report_to(server.health.clone());
     let what = format!(

@@ -4,6 +4,7 @@ use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 
 use super::*;
 use crate::{
+    board::Board,
     config::{AudioConfig, VideoConfig},
     signaling::{
         link::{Carrier, pair},
@@ -33,9 +34,9 @@ impl Agent {
             VideoConfig { source: "pattern".into(), width: 320, height: 180, ..VideoConfig::default() };
         let audio = AudioConfig { source: "none".into(), sink: "log".into(), ..AudioConfig::default() };
         let media = Media {
-            video: VideoPipeline::start(&video, &metrics).expect("a pattern"),
-            audio: AudioPipeline::start(&audio, &metrics).expect("silence"),
-            talkback: TalkBack::start(&audio, &metrics).expect("no speaker"),
+            video: VideoPipeline::start(&video, &Board::default(), &metrics).expect("a pattern"),
+            audio: AudioPipeline::start(&audio, &Board::default(), &metrics).expect("silence"),
+            talkback: TalkBack::start(&audio, &Board::default(), &metrics).expect("no speaker"),
         };
         let sessions = Sessions::new(&config, &ice, transport.clone(), media, &metrics).expect("sessions");
         let (link, carrier) = pair("test");

@@ -1,5 +1,5 @@
 //! The capture thread: opens the source while somebody watches, hands its pictures to viewers and encoders, and
-//! shows a still with words while there is no signal.
+//! shows a still with words while there is no signal or the privacy switch is on.
 
 use std::{
     mem,
@@ -14,7 +14,7 @@ use super::{
     still,
     worker::Worker,
 };
-use crate::media::backoff::Backoff;
+use crate::{board::Privacy, media::backoff::Backoff};
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
@@ -35,6 +35,7 @@ pub struct Capture {
     shared: Arc<Shared>,
     open: Opener,
     choice: Choice,
+    privacy: Privacy,
     keyframe_interval_s: u32,
     workers: [Option<Worker>; CODECS.len()],
     backoff: Backoff,
@@ -42,21 +43,31 @@ pub struct Capture {
     threadless: bool,
     /// Why there is no signal, and the still that says so.
     failure: Option<(String, Arc<RawFrame>)>,
+    /// The failure is none, but the privacy switch.
+    private: bool,
 }
 
 impl Capture {
     /// Does nothing before [`Self::run`].
-    pub fn new(shared: Arc<Shared>, open: Opener, choice: Choice, keyframe_interval_s: u32) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        open: Opener,
+        choice: Choice,
+        privacy: Privacy,
+        keyframe_interval_s: u32,
+    ) -> Self {
         let workers = [const { None }; CODECS.len()];
         Self {
             shared,
             open,
             choice,
+            privacy,
             keyframe_interval_s,
             workers,
             backoff: Backoff::default(),
             threadless: false,
             failure: None,
+            private: false,
         }
     }
 
@@ -66,6 +77,14 @@ impl Capture {
             let mut source = None;
             let mut retry_at = Instant::now();
             while self.drop_unwatched() {
+                if let Some(why) = self.privacy.closed() {
+                    // Closed, not only unread: the camera's own light goes out.
+                    source = None;
+                    retry_at = Instant::now();
+                    self.keep_private(&why);
+                    self.show_still(retry_at + STILL_INTERVAL);
+                    continue;
+                }
                 if source.is_none() && Instant::now() >= retry_at {
                     match (self.open)() {
                         Ok(opened) => source = Some(self.take_source(opened)),
@@ -73,6 +92,8 @@ impl Capture {
                     }
                 }
                 match source.as_mut().map(|source| source.next()) {
+                    // Taken before the switch or after it: nobody can tell.
+                    Some(Ok(_)) if self.privacy.is_closed() => {}
                     Some(Ok(frame)) => {
                         self.works();
                         self.hand_over(frame);
@@ -122,7 +143,9 @@ impl Capture {
         self.shared.metrics.captured.inc();
         self.backoff.worked(Instant::now());
         if self.failure.take().is_some() {
-            self.shared.metrics.source_restarts.inc();
+            if !mem::take(&mut self.private) {
+                self.shared.metrics.source_restarts.inc();
+            }
             let mut state = self.shared.lock();
             state.failure = None;
             tracing::info!(source = %state.words, "video source works again");
@@ -131,18 +154,34 @@ impl Capture {
 
     /// Returns when to try again.
     fn failed(&mut self, error: &anyhow::Error) -> Instant {
-        self.end_stream();
-        let words = error.to_string();
-        if self.failure.as_ref().is_none_or(|(before, _)| *before != words) {
-            let mut state = self.shared.lock();
-            tracing::warn!(source = %state.words, "no video signal: {error:#}");
-            let SourceInfo { width, height, .. } = state.source;
-            state.failure = Some(words.clone());
-            drop(state);
-            let still = still::draw(width.max(16), height.max(16), &words).into_frame(Instant::now());
-            self.failure = Some((words, Arc::new(still)));
+        self.private = false;
+        if self.explain("NO SIGNAL", &error.to_string()) {
+            tracing::warn!(source = %self.shared.lock().words, "no video signal: {error:#}");
         }
         self.backoff.failed(Instant::now())
+    }
+
+    fn keep_private(&mut self, why: &str) {
+        self.private = true;
+        if self.explain("PRIVATE", why) {
+            tracing::info!(source = %self.shared.lock().words, "no picture is taken: {why}");
+        }
+    }
+
+    /// Has a still instead of the stream; false if it says so already.
+    fn explain(&mut self, title: &str, words: &str) -> bool {
+        self.end_stream();
+        if self.failure.as_ref().is_some_and(|(before, _)| before == words) {
+            return false;
+        }
+        let SourceInfo { width, height, .. } = {
+            let mut state = self.shared.lock();
+            state.failure = Some(words.into());
+            state.source.clone()
+        };
+        let still = still::draw(width.max(16), height.max(16), title, words).into_frame(Instant::now());
+        self.failure = Some((words.into(), Arc::new(still)));
+        true
     }
 
     fn show_still(&mut self, retry_at: Instant) {

@@ -26,6 +26,7 @@ mod still;
 #[cfg(test)]
 mod testing;
 mod types;
+pub mod v4l2;
 mod worker;
 
 pub use device_frame::{BufferKey, DeviceBuffer, DeviceFrame, DevicePlane};

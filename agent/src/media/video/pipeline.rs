@@ -15,6 +15,7 @@ use super::{
     source,
 };
 use crate::{
+    board::Board,
     config::{VideoConfig, VideoEncoderSpec, VideoSourceSpec},
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -35,9 +36,10 @@ impl Drop for Handle {
 impl VideoPipeline {
     /// Starts the capture thread, which sleeps until somebody watches.
     ///
-    /// A wrong source in the configuration and a file that cannot be played are errors; a camera that is not there
+    /// No camera is opened while the board's privacy switch is on, not even to look at it. Else a wrong source in the
+    /// configuration and a file that cannot be played are errors; a camera that is not there
     /// is none, as it may be plugged in later: viewers see a still that says so.
-    pub fn start(config: &VideoConfig, metrics: &Metrics) -> anyhow::Result<Self> {
+    pub fn start(config: &VideoConfig, board: &Board, metrics: &Metrics) -> anyhow::Result<Self> {
         let spec = VideoSourceSpec::parse(&config.source)?;
         let choice = Choice::probe(&VideoEncoderSpec::parse(&config.encoder)?);
         let limited = choice.limited(config);
@@ -46,20 +48,39 @@ impl VideoPipeline {
         }
         let config = limited.as_ref().map_or(config, |(config, _)| config);
         let mut open = source::opener(&spec, config);
-        let (info, words) = match open() {
-            Ok(opened) => (opened.source.info().clone(), opened.words),
+        let private = match spec {
+            VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
+            // No cameras: what they give can be looked at.
+            VideoSourceSpec::Pattern | VideoSourceSpec::File(_) => None,
+        };
+        let &VideoConfig { width, height, fps, .. } = config;
+        let unopened = || SourceInfo { name: config.source.clone(), width, height, fps, encoded: None };
+        let (info, words) = match private.map_or_else(|| open().map(Some), |_| Ok(None)) {
+            Ok(None) => (unopened(), spec.to_string()),
+            Ok(Some(opened)) => (opened.source.info().clone(), opened.words),
             Err(error) if matches!(spec, VideoSourceSpec::V4l2(_)) => {
                 tracing::warn!(source = %config.source, "the camera cannot be opened yet: {error:#}");
-                let &VideoConfig { width, height, fps, .. } = config;
-                let name = config.source.clone();
-                (SourceInfo { name, width, height, fps, encoded: None }, spec.to_string())
+                (unopened(), spec.to_string())
             }
             Err(error) => return Err(error),
         };
         tracing::info!(source = %words, "video source");
         tracing::info!("{}", choice.line(info.encoded.is_some()));
-        let h264 = choice.lineup();
-        Self::with(open, (info, words), config, choice, h264, metrics)
+        Self::with(open, (info, words), config, choice, board, metrics)
+    }
+
+    /// Encodes in software, whatever this machine has.
+    #[cfg(test)]
+    pub(crate) fn with_opener(
+        open: Opener,
+        info: SourceInfo,
+        words: String,
+        config: &VideoConfig,
+        board: &Board,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
+        Self::with(open, (info, words), config, choice, board, metrics)
     }
 
     fn with(
@@ -67,14 +88,15 @@ impl VideoPipeline {
         (info, words): (SourceInfo, String),
         config: &VideoConfig,
         choice: Choice,
-        h264: Lineup,
+        board: &Board,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let metrics = metrics.register(VideoMetrics::register);
-        let lineups = [h264, Lineup::new(Arc::new(Software(VideoCodec::Vp8)), Vec::new())];
+        let lineups = [choice.lineup(), Lineup::new(Arc::new(Software(VideoCodec::Vp8)), Vec::new())];
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
         let shared = Arc::new(Shared::new(info, words, bitrate, lineups, metrics));
-        let capture = Capture::new(shared.clone(), open, choice, config.keyframe_interval_s);
+        let privacy = board.privacy.clone();
+        let capture = Capture::new(shared.clone(), open, choice, privacy, config.keyframe_interval_s);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())
@@ -182,3 +204,7 @@ impl fmt::Debug for VideoSubscription {
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "privacy_tests.rs"]
+mod privacy_tests;

@@ -42,13 +42,7 @@ fn config(fps: u32) -> VideoConfig {
 }
 
 fn pattern(fps: u32) -> VideoPipeline {
-    VideoPipeline::start(&config(fps), &Metrics::new()).unwrap()
-}
-
-fn with_opener(open: Opener, info: SourceInfo, words: &str, config: &VideoConfig) -> VideoPipeline {
-    let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
-    let lineup = choice.lineup();
-    VideoPipeline::with(open, (info, words.into()), config, choice, lineup, &Metrics::new()).unwrap()
+    VideoPipeline::start(&config(fps), &Board::default(), &Metrics::new()).unwrap()
 }
 
 async fn next(viewer: &mut VideoSubscription) -> Arc<AccessUnit> {
@@ -273,7 +267,15 @@ async fn an_encoder_that_fails_is_closed_and_opened_again_for_the_same_viewer() 
         let source = Breakable { pattern: source()?, broken: told.clone() };
         Ok(Opened { source: Box::new(source), words: "scripted".into() })
     };
-    let pipeline = with_opener(Box::new(open), info, "scripted", &config(60));
+    let pipeline = VideoPipeline::with_opener(
+        Box::new(open),
+        info,
+        "scripted".into(),
+        &config(60),
+        &Board::default(),
+        &Metrics::new(),
+    )
+    .unwrap();
     for codec in pipeline.codecs() {
         let mut viewer = pipeline.subscribe(codec);
         assert!(next(&mut viewer).await.keyframe);
@@ -320,7 +322,15 @@ async fn a_stream_that_is_passed_through_and_fails_becomes_a_still_and_comes_bac
         let source = Clip { info: source_info.clone(), units: units.clone(), played: 0, breaks: opened == 1 };
         Ok(Opened { source: Box::new(source), words: "clip".into() })
     };
-    let pipeline = with_opener(Box::new(open), info, "clip", &config(50));
+    let pipeline = VideoPipeline::with_opener(
+        Box::new(open),
+        info,
+        "clip".into(),
+        &config(50),
+        &Board::default(),
+        &Metrics::new(),
+    )
+    .unwrap();
     let mut viewer = pipeline.subscribe(VideoCodec::H264);
     let mut decoder = H264Decoder::new().unwrap();
     let mut last = None;
@@ -382,7 +392,16 @@ fn scripted(
             Scripted { info: source_info.clone(), frames, pattern: pattern()?, closed: closed.clone() };
         Ok(Opened { source: Box::new(source), words: "scripted camera".into() })
     };
-    (with_opener(Box::new(open), info, "scripted camera", &config(60)), closings)
+    let words = "scripted camera".into();
+    let pipeline = VideoPipeline::with_opener(
+        Box::new(open),
+        info,
+        words,
+        &config(60),
+        &Board::default(),
+        &Metrics::new(),
+    );
+    (pipeline.unwrap(), closings)
 }
 
 #[tokio::test]
@@ -429,7 +448,7 @@ async fn a_source_that_fails_becomes_a_still_with_words_and_comes_back_by_itself
 async fn a_camera_that_is_not_there_yet_is_no_reason_not_to_start_but_a_missing_file_is() {
     let start = |source: &str| {
         let config = VideoConfig { source: source.into(), ..config(30) };
-        VideoPipeline::start(&config, &Metrics::new())
+        VideoPipeline::start(&config, &Board::default(), &Metrics::new())
     };
     let pipeline = start("v4l2:/dev/video-none").unwrap();
     let mut viewer = pipeline.subscribe(VideoCodec::H264);
@@ -446,7 +465,7 @@ async fn a_file_is_passed_through_to_late_viewers_too_and_transcoded_once_for_ot
     // One IDR only, four seconds long: who comes late must not wait for it.
     fs::write(&path, mp4(&clip(100, 100, 25), 40, false)).unwrap();
     let config = VideoConfig { source: format!("file:{}", path.display()), ..config(30) };
-    let pipeline = VideoPipeline::start(&config, &Metrics::new()).unwrap();
+    let pipeline = VideoPipeline::start(&config, &Board::default(), &Metrics::new()).unwrap();
     assert!(pipeline.source_words().ends_with("passed through"), "{}", pipeline.source_words());
 
     let mut first = pipeline.subscribe(VideoCodec::H264);

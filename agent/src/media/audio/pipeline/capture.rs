@@ -1,17 +1,20 @@
-//! The capture thread: opens the source while somebody listens, encodes once per codec, bridges failures by silence.
+//! The capture thread: opens the source while somebody listens, encodes once per codec, bridges failures and the privacy switch by silence.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::listeners::Listeners;
-use crate::media::{
-    audio::{
-        AudioCodec, AudioFrame, AudioMetrics, AudioSource, BLOCK, PcmBlock,
-        codec::{self, AudioEncoder},
-        dsp::level::rfc6464_level,
-        pace::{Pacer, Throttle, sleep_until},
-        source::ChosenSource,
+use crate::{
+    board::Privacy,
+    media::{
+        audio::{
+            AudioCodec, AudioFrame, AudioMetrics, AudioSource, BLOCK, PcmBlock,
+            codec::{self, AudioEncoder},
+            dsp::level::rfc6464_level,
+            pace::{Pacer, Throttle, sleep_until},
+            source::ChosenSource,
+        },
+        backoff::Backoff,
     },
-    backoff::Backoff,
 };
 
 /// How a source is opened; tests open their own.
@@ -22,6 +25,7 @@ pub struct Capture {
     open: Open,
     words: String,
     bitrate_kbps: u32,
+    privacy: Privacy,
     listeners: Arc<Listeners>,
     metrics: AudioMetrics,
     encoders: BTreeMap<AudioCodec, Box<dyn AudioEncoder>>,
@@ -35,11 +39,12 @@ impl Capture {
     pub fn new(
         source: ChosenSource,
         bitrate_kbps: u32,
+        privacy: Privacy,
         listeners: Arc<Listeners>,
         metrics: AudioMetrics,
     ) -> Self {
         let words = source.words.clone();
-        Self::with(Box::new(move || source.open()), words, bitrate_kbps, listeners, metrics)
+        Self::with(Box::new(move || source.open()), words, bitrate_kbps, privacy, listeners, metrics)
     }
 
     /// The same with any way to open a source.
@@ -47,11 +52,12 @@ impl Capture {
         open: Open,
         words: String,
         bitrate_kbps: u32,
+        privacy: Privacy,
         listeners: Arc<Listeners>,
         metrics: AudioMetrics,
     ) -> Self {
         let (encoders, backoff) = (BTreeMap::new(), Backoff::default());
-        Self { open, words, bitrate_kbps, listeners, metrics, encoders, complained: false, backoff }
+        Self { open, words, bitrate_kbps, privacy, listeners, metrics, encoders, complained: false, backoff }
     }
 
     /// Runs until the pipeline is closed.
@@ -74,7 +80,10 @@ impl Capture {
             if codecs.is_empty() {
                 return;
             }
-            if source.is_none() && self.backoff.due(Instant::now()) {
+            if self.privacy.is_closed() {
+                // Closed, not only muted.
+                source = None;
+            } else if source.is_none() && self.backoff.due(Instant::now()) {
                 source = self.reopen();
             }
             let block = match source.as_mut().map(|source| source.next()) {

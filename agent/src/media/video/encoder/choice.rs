@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Backend, Board, Lineup, Software};
+use super::{Backend, BoardModel, Lineup, Software};
 use crate::{
     config::{VideoConfig, VideoEncoderSpec},
     media::video::{PixelFormat, VideoCodec},
@@ -16,7 +16,7 @@ pub struct Found {
     /// The V4L2 encoders, at least one, or why there is none.
     pub m2m: Result<Vec<Arc<dyn Backend>>, String>,
     /// What is known of the board.
-    pub board: Option<&'static Board>,
+    pub board: Option<&'static BoardModel>,
 }
 
 /// The ways to H.264.
@@ -60,7 +60,7 @@ pub struct Choice {
     spec: VideoEncoderSpec,
     /// In the order in which they are used; what is not used at all comes last.
     offers: Vec<Offer>,
-    board: Option<&'static Board>,
+    board: Option<&'static BoardModel>,
 }
 
 impl Choice {

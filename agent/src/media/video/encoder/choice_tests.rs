@@ -138,7 +138,8 @@ fn a_camera_is_asked_for_what_the_encoder_reads_without_a_copy() {
 fn a_picture_that_software_cannot_hold_is_limited_unless_software_is_named() {
     let full_hd = VideoConfig { width: 1920, height: 1080, ..VideoConfig::default() };
     let on_pi5 = |spec: &str, m2m: bool| {
-        let found = Found { board: Board::of_model("Raspberry Pi 5 Model B Rev 1.0"), ..found(false, m2m) };
+        let found =
+            Found { board: BoardModel::of_model("Raspberry Pi 5 Model B Rev 1.0"), ..found(false, m2m) };
         Choice::decide(&VideoEncoderSpec::parse(spec).unwrap(), found).limited(&full_hd)
     };
     let (config, words) = on_pi5("auto", false).unwrap();

@@ -1,28 +1,31 @@
 //! The encoders that there are, and how to open one.
 
 mod backend;
-mod board;
+
 mod choice;
 mod fault;
 mod found;
 mod level;
 mod lineup;
+pub mod m2m;
+mod model;
 mod openh264;
 mod vp8;
 mod vpx;
 
 pub use self::{
     backend::{Backend, Software},
-    board::Board,
     choice::{Choice, Found, Offer, Way},
     fault::{EncoderFault, reason},
     lineup::{Lineup, Next},
+    model::BoardModel,
     openh264::OpenH264Encoder,
     vp8::Vp8Encoder,
 };
 #[cfg(test)]
 pub(crate) use vpx::VpxDecoder;
 
+use level::lowest_idc as h264_level;
 use std::ops::RangeInclusive;
 
 use super::{Bitrate, VideoCodec, VideoEncoder};

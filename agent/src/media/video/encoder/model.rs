@@ -4,7 +4,7 @@ use std::fs;
 
 /// A board's CPU, and the largest picture that OpenH264 is given on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Board {
+pub struct BoardModel {
     /// How the device tree's model begins: "Raspberry Pi 5".
     pub model: &'static str,
     /// Largest picture in pixels.
@@ -20,7 +20,7 @@ pub struct Board {
 /// More special names first. One encoder thread is to keep one core of four about half busy: the rest is for WebRTC's
 /// encryption, sound, and a second codec. No figure here has been measured on the board itself: they are the host's
 /// figures of docs/benchmarks.md scaled by clock and core, and rounded down to a usual size.
-const BOARDS: [Board; 7] = [
+const BOARDS: [BoardModel; 7] = [
     board("Raspberry Pi 500", (1280, 720), 30, CORTEX_A76, false),
     board("Raspberry Pi Compute Module 5", (1280, 720), 30, CORTEX_A76, false),
     board("Raspberry Pi 5", (1280, 720), 30, CORTEX_A76, false),
@@ -40,11 +40,11 @@ const fn board(
     fps: u32,
     reason: &'static str,
     has_encoder: bool,
-) -> Board {
-    Board { model, size, fps, reason, has_encoder }
+) -> BoardModel {
+    BoardModel { model, size, fps, reason, has_encoder }
 }
 
-impl Board {
+impl BoardModel {
     /// The board that the agent runs on, if it is one of the table.
     pub fn here() -> Option<&'static Self> {
         let model = fs::read("/proc/device-tree/model").ok()?;
@@ -86,21 +86,23 @@ mod tests {
             "Raspberry Pi 500 Rev 1.0\0",
             "Raspberry Pi Compute Module 5 Rev 1.0\0",
         ] {
-            assert!(Board::of_model(model).is_some_and(|board| !board.has_encoder), "{model}");
+            assert!(BoardModel::of_model(model).is_some_and(|board| !board.has_encoder), "{model}");
         }
-        assert!(Board::of_model("Raspberry Pi 4 Model B Rev 1.4\0").is_some_and(|board| board.has_encoder));
-        assert_eq!(Board::of_model("linux,dummy-virt\0"), None);
+        assert!(
+            BoardModel::of_model("Raspberry Pi 4 Model B Rev 1.4\0").is_some_and(|board| board.has_encoder)
+        );
+        assert_eq!(BoardModel::of_model("linux,dummy-virt\0"), None);
     }
 
     #[test]
     fn what_is_too_much_becomes_smaller_in_the_same_shape() {
-        let pi5 = Board::of_model("Raspberry Pi 5 Model B").expect("it is in the table");
+        let pi5 = BoardModel::of_model("Raspberry Pi 5 Model B").expect("it is in the table");
         assert_eq!(pi5.limited((1280, 720), 30), None);
         assert_eq!(pi5.limited((640, 360), 15), None);
         assert_eq!(pi5.limited((1920, 1080), 30), Some(((1280, 720), 30)));
         assert_eq!(pi5.limited((1280, 720), 60), Some(((1280, 720), 30)));
         assert_eq!(pi5.limited((1920, 1080), 10), None, "fewer pictures may be larger");
-        let zero = Board::of_model("Raspberry Pi Zero 2 W Rev 1.0").expect("it is in the table");
+        let zero = BoardModel::of_model("Raspberry Pi Zero 2 W Rev 1.0").expect("it is in the table");
         assert_eq!(zero.limited((1280, 720), 30), Some(((640, 360), 30)));
         assert_eq!(zero.limited((1280, 960), 30), Some(((544, 408), 30)));
     }
