@@ -199,7 +199,7 @@ board_set_clock() {
 # board_snapshot: sets BOARD_SNAPSHOT to the folder of the booted board's state; it need not exist.
 board_snapshot() {
     BOARD_SNAPSHOT=$CACHE/board/snapshot-$(printf '%s\n' "$BOARD_BASE" "$BOARD_TOOLS" "$BOARD_MEMORY" "$BOARD_CORES" \
-        "$BOARD_KERNEL_LINE" "$(board_hash scripts/lib/board-guest.sh)" | sha256sum | cut -c1-16)
+        "$BOARD_KERNEL_LINE" "$(declare -f board_qemu board_save)" | sha256sum | cut -c1-16)
 }
 
 # board_save: keeps the running board's memory and disk as BOARD_SNAPSHOT; the board is stopped for it.
@@ -222,18 +222,22 @@ board_save() {
     mv -T "$new" "$BOARD_SNAPSHOT" 2>/dev/null || rm -rf "$new"
 }
 
-# board_start cold|snapshot: leaves a board with systemd up, and without an agent.
-board_start() {
-    local how=$1
+# board_start_cold DISK: from power-on; leaves a board with systemd up.
+board_start_cold() {
     board_net_up
+    say "Booting the board $BOARD_NAME (serial log: target/board/$BOARD_NAME/serial.log)."
+    board_qemu "$1"
+    board_wait
+}
+
+# board_start: from the snapshot, which is made if there is none; leaves a board with systemd up, without an agent.
+board_start() {
     board_snapshot
-    if [ "$how" = cold ] || [ ! -d "$BOARD_SNAPSHOT" ]; then
-        say "Booting the board $BOARD_NAME (serial log: target/board/$BOARD_NAME/serial.log)."
-        board_qemu "$BOARD_BASE/disk.ext4"
-        board_wait
-        [ "$how" = cold ] && return
+    if [ ! -d "$BOARD_SNAPSHOT" ]; then
+        board_start_cold "$BOARD_BASE/disk.ext4"
         board_save
     fi
+    board_net_up
     say "Starting the board $BOARD_NAME from its snapshot."
     board_qemu "$BOARD_SNAPSHOT/disk.qcow2" -incoming "file:$BOARD_SNAPSHOT/memory"
     board_wait

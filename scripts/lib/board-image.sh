@@ -124,7 +124,8 @@ need_board_image() {
     board_modules
     key=$({
         printf '%s\n' "${DEBS[@]##*/}" "${BOARD_KERNEL_DEB##*/}" "${BOARD_MODULES##*/}"
-        cat "$BOARD_KEY.pub" scripts/lib/board-image.sh
+        cat "$BOARD_KEY.pub"
+        declare -f board_assemble board_kernel_files board_initramfs board_settle board_enable unpack_debs
         board_hash hil/board/{files,init,initramfs.list,loaded,masked,modules.list}
     } | sha256sum | cut -c1-16)
     BOARD_BASE=$CACHE/board/base-$key
@@ -154,7 +155,7 @@ board_assemble() {
     say "Making the disk."
     board_tool_words mke2fs
     board_as_owner "${BOARD_RUN[@]}" -q -t ext4 -L "$BOARD_LABEL" -E root_owner=0:0 \
-        -O ^has_journal -m 0 -d "$root" "$out/disk.ext4" "$BOARD_DISK"
+        -O ^has_journal -m 0 -d "$root" "$out/disk.ext4" "$BOARD_DISK" >/dev/null
     chmod -R u+w "$root"
     rm -rf "$root"
 }
@@ -221,8 +222,9 @@ board_settle() {
     sed 's/^\([^:]*\):.*/\1:*::/' "$root/etc/group" >"$root/etc/gshadow"
     chmod 600 "$root/etc/shadow" "$root/etc/gshadow"
     echo 'u sshd - "sshd" /run/sshd' >"$root/usr/lib/sysusers.d/sshd.conf"
+    printf 'g %s -\n' input kvm render sgx >"$root/usr/lib/sysusers.d/udev.conf"
     echo 'd /run/sshd 0755' >"$root/usr/lib/tmpfiles.d/sshd.conf"
-    board_tool systemd-sysusers --root="$root"
+    board_tool systemd-sysusers --root="$root" 2>/dev/null
 
     cp -r hil/board/files/. "$root/"
     echo b0a2d0b0a2d0b0a2d0b0a2d0b0a2d0b0 >"$root/etc/machine-id"

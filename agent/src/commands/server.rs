@@ -9,9 +9,10 @@ use p2pcam_agent::{
         self,
         health::{Health, Level},
         http::Endpoint,
+        liveness::Liveness,
         metrics::Metrics,
         process::ProcessMetrics,
-        service,
+        service, watchdog,
     },
 };
 use tokio::{
@@ -49,6 +50,8 @@ impl Server {
                 None => Ok(()),
             }
         });
+        let (h, s) = (health.clone(), stop.clone());
+        tokio::spawn(s.run_until_cancelled_owned(watchdog::watch(Liveness::process(), h)));
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let asked = stop.clone();

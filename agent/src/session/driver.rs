@@ -58,6 +58,8 @@ struct Running {
     ever_connected: bool,
     video: Option<VideoSubscription>,
     warm_up: WarmUp,
+    /// The picture whose packets have been made and not sent yet, and when they were made.
+    sending: Option<(Arc<AccessUnit>, Instant)>,
     audio: Option<AudioSubscription>,
     talker: Option<(Talker, Instant)>,
     /// The log says already that the viewer's voice is not played.
@@ -76,6 +78,7 @@ impl Session {
             ever_connected: false,
             video: None,
             warm_up: WarmUp::default(),
+            sending: None,
             audio: None,
             talker: None,
             unheard: false,
@@ -149,6 +152,9 @@ impl Session {
         }
         if let Some(peer) = &mut run.peer {
             self.transmit(peer);
+        }
+        if let Some((unit, packetized)) = run.sending.take() {
+            self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
         }
         end
     }
@@ -356,6 +362,7 @@ impl Session {
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
             send_picture(peer, Instant::now(), &unit);
+            run.sending = Some((unit, Instant::now()));
         } else if !run.warm_up.keep(unit) {
             // It takes long: the camera sleeps again until there is a path.
             run.video = None;

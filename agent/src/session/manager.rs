@@ -226,9 +226,10 @@ impl Sessions {
         tasks: &mut JoinSet<SessionId>,
         goodbye: &CancellationToken,
     ) -> Mailbox {
-        let servers = self.servers(connect);
+        let span = info_span!("viewer", session = %id);
         let policy: IcePolicy = self.0.ice.policy;
-        let endpoint = self.0.transport.open(&servers, policy);
+        // What the transport starts for the session tells of it too.
+        let endpoint = span.in_scope(|| self.0.transport.open(&self.servers(connect), policy));
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let session = Session {
             id: id.clone(),
@@ -240,7 +241,6 @@ impl Sessions {
         };
         self.0.metrics.open.inc();
         let open = Open(self.0.metrics.open.clone());
-        let span = info_span!("viewer", session = %id);
         tasks.spawn(
             async move {
                 // A session that breaks gives its place back too.

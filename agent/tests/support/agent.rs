@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::free_port;
+use super::{board::metric, free_port};
 
 /// A running `p2pcam-agent`, ended when dropped.
 pub struct Agent {
@@ -142,13 +142,7 @@ impl Agent {
 
     /// The sum of a metric over its labels that contain `label`; 0 if it is not there.
     pub fn metric(&self, name: &str, label: &str) -> f64 {
-        self.metrics()
-            .lines()
-            .filter(|l| !l.starts_with('#'))
-            .filter_map(|l| l.rsplit_once(' '))
-            .filter(|(key, _)| key.split('{').next() == Some(name) && key.contains(label))
-            .filter_map(|(_, value)| value.parse::<f64>().ok())
-            .sum()
+        metric(&self.metrics(), name, label)
     }
 
     /// Resources of the process: open file descriptors and threads.

@@ -26,6 +26,11 @@ pub struct Browser {
 impl Browser {
     /// Starts headless Chromium with a fake microphone that gives [`MICROPHONE_HZ`].
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn start_with(more: &[String]) -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder");
         let microphone = profile.path().join("microphone.wav");
         write_tone(&microphone, MICROPHONE_HZ);
@@ -38,7 +43,7 @@ impl Browser {
             .process_group(0)
             .spawn()
             .expect("chromedriver starts");
-        let args = [
+        let mut args = vec![
             "--headless".to_owned(),
             "--no-sandbox".into(),
             "--disable-gpu".into(),
@@ -53,6 +58,7 @@ impl Browser {
             "--autoplay-policy=no-user-gesture-required".into(),
             format!("--user-data-dir={}", profile.path().join("profile").display()),
         ];
+        args.extend_from_slice(more);
         let capabilities = json!({
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": require("chromium"), "args": args },

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod agent;
+pub mod board;
 pub mod browser;
 pub mod turn;
 

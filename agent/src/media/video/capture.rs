@@ -14,7 +14,11 @@ use super::{
     still,
     worker::Worker,
 };
-use crate::{board::Privacy, media::backoff::Backoff};
+use crate::{
+    board::Privacy,
+    media::backoff::Backoff,
+    telemetry::liveness::{DRIVER_PATIENCE, Liveness},
+};
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
@@ -73,10 +77,12 @@ impl Capture {
 
     /// Runs until the pipeline is over.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("video-capture", DRIVER_PATIENCE);
         while self.shared.wait_for_viewers() {
             let mut source = None;
             let mut retry_at = Instant::now();
             while self.drop_unwatched() {
+                pulse.beat(Instant::now());
                 if let Some(why) = self.privacy.closed() {
                     // Closed, not only unread: the camera's own light goes out.
                     source = None;
@@ -106,6 +112,9 @@ impl Capture {
                 }
             }
             self.end_stream();
+            // Closing the camera was the last that could hang.
+            drop(source);
+            pulse.rest();
         }
     }
 

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::VideoCodec;
+use super::{Latency, VideoCodec};
 
 /// Seconds, from what a small picture takes on a PC to what no stream can do.
 const ENCODE_BUCKETS: [f64; 9] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266];
@@ -78,6 +78,8 @@ pub struct VideoMetrics {
     /// Times that the CPU copied or converted a picture between the device that took it and the encoder: none for a
     /// camera whose buffers a hardware encoder reads.
     pub copies: Family<CodecLabel, Counter>,
+    /// How long pictures take from stage to stage.
+    pub latency: Latency,
     /// Viewers now.
     pub viewers: Family<CodecLabel, Gauge>,
     /// Pictures that slow viewers lost.
@@ -101,6 +103,7 @@ impl VideoMetrics {
             refused: Family::default(),
             encode_seconds: Family::new_with_constructor(|| Histogram::new(ENCODE_BUCKETS)),
             copies: Family::default(),
+            latency: Latency::register(registry),
             viewers: Family::default(),
             dropped_slow: Family::default(),
             dropped_busy: Family::default(),

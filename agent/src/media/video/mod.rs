@@ -13,6 +13,7 @@ pub mod encoder;
 mod font;
 mod gop;
 mod keyframe;
+mod latency;
 mod mailbox;
 mod metrics;
 pub mod pattern;
@@ -31,6 +32,7 @@ mod worker;
 
 pub use device_frame::{BufferKey, DeviceBuffer, DeviceFrame, DevicePlane};
 pub use encoder::{EncoderInfo, EncoderKind, encoders};
+pub use latency::Latency;
 pub use metrics::VideoMetrics;
 pub use pipeline::{VideoPipeline, VideoSubscription};
 pub use pixel_format::PixelFormat;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::sync::Notify;
 
 use super::{
-    AccessUnit, Bitrate, SourceInfo, VideoCodec,
+    AccessUnit, Bitrate, Latency, SourceInfo, VideoCodec,
     capture::{Capture, Opener},
     channel::ViewerId,
     encoder::{Choice, Lineup, Software},
@@ -127,6 +127,11 @@ impl VideoPipeline {
     /// The codecs that viewers can have, best first.
     pub fn codecs(&self) -> Vec<VideoCodec> {
         CODECS.to_vec()
+    }
+
+    /// How long pictures take; sessions add their stages.
+    pub fn latency(&self) -> &Latency {
+        &self.0.0.metrics.latency
     }
 
     /// Begins to watch. The first unit is a key frame, made for this viewer if need be.

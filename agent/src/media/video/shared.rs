@@ -197,6 +197,7 @@ impl Shared {
 
     fn count(&self, unit: &AccessUnit, lost: Option<usize>) {
         let Some(lost) = lost else { return };
+        self.metrics.latency.encoded(unit);
         if unit.keyframe {
             self.metrics.keyframes.get_or_create(&unit.codec.into()).inc();
         }

@@ -1,7 +1,7 @@
 //! The encoder thread of one codec: takes pictures from the capture thread, encodes the newest, hands units to the
 //! viewers, and opens an encoder that fails anew, or the next one. Ends when dropped.
 
-use std::{mem, sync::Arc, thread, time::Instant};
+use std::{collections::VecDeque, mem, sync::Arc, thread, time::Instant};
 
 use anyhow::{Context, bail};
 
@@ -13,7 +13,13 @@ use super::{
     metrics::{EncoderLabel, RestartLabel, VideoMetrics},
     shared::{EncodeOrder, Shared},
 };
-use crate::{media::backoff::Backoff, telemetry::health::Level};
+use crate::{
+    media::backoff::Backoff,
+    telemetry::{
+        health::Level,
+        liveness::{DRIVER_PATIENCE, Liveness, Pulse},
+    },
+};
 
 /// Pictures in a row that an encoder may refuse, or give no key frame for after a refused one, before it is opened
 /// anew: a second at 30 fps.
@@ -97,6 +103,12 @@ impl Drop for Open {
     }
 }
 
+/// Waits for pictures; whoever waits does not hang.
+fn next(mailbox: &Mailbox, pulse: &Pulse) -> Option<VecDeque<SourceFrame>> {
+    pulse.rest();
+    mailbox.take()
+}
+
 struct Job {
     shared: Arc<Shared>,
     codec: VideoCodec,
@@ -116,9 +128,11 @@ struct Job {
 
 impl Job {
     fn run(mut self, mailbox: &Mailbox) {
-        while let Some(frames) = mailbox.take() {
+        let pulse = Liveness::process().watch(format!("video-{}", self.codec.label()), DRIVER_PATIENCE);
+        while let Some(frames) = next(mailbox, &pulse) {
             let mut newest = None;
             for frame in frames {
+                pulse.beat(Instant::now());
                 newest = self.decoded(frame).or(newest);
             }
             let Some(frame) = newest else { continue };
@@ -136,6 +150,8 @@ impl Job {
                 Err(error) => self.failed(&error),
             }
         }
+        // Closing a device can hang too.
+        pulse.beat(Instant::now());
         self.close();
     }
 

@@ -16,6 +16,7 @@ use crate::{
         backoff::Backoff,
     },
 };
+use crate::telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse};
 
 /// How a source is opened; tests open their own.
 pub type Open = Box<dyn FnMut() -> anyhow::Result<Box<dyn AudioSource>> + Send>;
@@ -62,20 +63,23 @@ impl Capture {
 
     /// Runs until the pipeline is closed.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("audio-capture", DRIVER_PATIENCE);
         while self.listeners.wait_for_one() {
             tracing::debug!(source = %self.words, "somebody listens");
-            self.listen();
+            self.listen(&pulse);
+            pulse.rest();
             self.keep_encoders(&[]);
             tracing::debug!(source = %self.words, "nobody listens any more");
         }
     }
 
     /// Captures until nobody listens.
-    fn listen(&mut self) {
+    fn listen(&mut self, pulse: &Pulse) {
         let mut source: Option<Box<dyn AudioSource>> = None;
         let mut silence = Pacer::new(Instant::now());
         let mut throttle = Throttle::new(Instant::now());
         loop {
+            pulse.beat(Instant::now());
             let codecs = self.listeners.codecs();
             if codecs.is_empty() {
                 return;

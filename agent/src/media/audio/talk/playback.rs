@@ -19,6 +19,7 @@ use crate::media::{
     },
     backoff::Backoff,
 };
+use crate::telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse};
 
 /// A talker who is silent for this long has stopped; the sink stays open as long, so that a pause for breath
 /// does not close it.
@@ -75,19 +76,22 @@ impl Playback {
 
     /// Runs until talk-back is closed.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("audio-talkback", DRIVER_PATIENCE);
         while self.talkers.wait_for_packet() {
-            self.talk();
+            self.talk(&pulse);
+            pulse.rest();
             self.meter.silence();
         }
     }
 
     /// Plays until nobody has talked for a while.
-    fn talk(&mut self) {
+    fn talk(&mut self, pulse: &Pulse) {
         let mut sink: Option<Box<dyn AudioSink>> = None;
         let mut pacer = Pacer::new(Instant::now());
         let mut throttle = Throttle::new(Instant::now());
         let mut heard = Instant::now();
         while let Some(inboxes) = self.talkers.all() {
+            pulse.beat(Instant::now());
             if sink.is_none() && self.backoff.due(Instant::now()) {
                 sink = self.reopen();
             }
@@ -184,7 +188,7 @@ impl Playback {
                 voice.heard = now;
                 if voice.talking.is_none() {
                     voice.talking = Some(now);
-                    tracing::info!(talker = %voice.label, sink = %self.words, "talk-back begins");
+                    tracing::info!(session = %voice.label, sink = %self.words, "talk-back begins");
                 }
             } else if now.saturating_duration_since(voice.heard) > LINGER {
                 voice.stopped(now);
@@ -211,7 +215,7 @@ impl Voice {
     fn stopped(&mut self, now: Instant) {
         if let Some(since) = self.talking.take() {
             let seconds = (now - since).as_secs();
-            tracing::info!(talker = %self.label, seconds, "talk-back ends");
+            tracing::info!(session = %self.label, seconds, "talk-back ends");
         }
     }
 }
