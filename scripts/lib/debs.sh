@@ -78,6 +78,36 @@ need_debs() {
     exec {lock}>&-
 }
 
+# need_debs_alone ARCH NAME=VERSION...: fetches the packages without what they depend on; sets DEBS to the files.
+need_debs_alone() {
+    local arch=$1 folder lock
+    shift
+    folder=$CACHE/debs/$arch
+    mkdir -p "$folder"
+    exec {lock}>"$folder/lock"
+    flock "$lock"
+    local -x APT_CONFIG=$folder/apt.conf LC_ALL=C
+    debs_refresh "$arch" "$folder"
+    say "Fetching packages for $arch: $*"
+    (cd "$folder/cache/archives" && apt-get download -qq -o Acquire::Retries=3 "$@") ||
+        die "These packages could not be fetched; apt's words above say why." \
+            "If they are no longer on the mirror, take its present ones:  rm -r $CACHE/debs"
+    # "'URI' FILE SIZE HASH"
+    mapfile -t DEBS < <(apt-get download --print-uris "$@" | awk -v at="$folder/cache/archives/" '{ print at $2 }')
+    exec {lock}>&-
+}
+
+# debs_refresh ARCH FOLDER: reads the package lists, unless they are young.
+debs_refresh() {
+    local arch=$1 folder=$2
+    [ -n "$(find "$folder/fresh" -mmin -$DEBS_LISTS_MINUTES 2>/dev/null)" ] && return
+    say "Reading Debian's package lists for $arch."
+    # The configuration to come must not be the one that it is made from.
+    APT_CONFIG='' debs_configure "$arch" "$folder"
+    apt-get -qq -o Acquire::Retries=3 update || die "The package lists could not be fetched; apt's words above say why."
+    touch "$folder/fresh"
+}
+
 debs_resolve() {
     local arch=$1 folder=$2 list file
     shift 2
@@ -90,13 +120,7 @@ debs_resolve() {
         [ -s "$list" ] && return
     fi
     local -x APT_CONFIG=$folder/apt.conf LC_ALL=C
-    if [ -z "$(find "$folder/fresh" -mmin -$DEBS_LISTS_MINUTES 2>/dev/null)" ]; then
-        say "Reading Debian's package lists for $arch."
-        # The configuration to come must not be the one that it is made from.
-        APT_CONFIG='' debs_configure "$arch" "$folder"
-        apt-get -qq -o Acquire::Retries=3 update || die "The package lists could not be fetched; apt's words above say why."
-        touch "$folder/fresh"
-    fi
+    debs_refresh "$arch" "$folder"
     say "Fetching packages for $arch: $*"
     apt-get install -y -qq -o Acquire::Retries=3 --download-only "$@" >"$folder/apt.log" 2>&1 ||
         die "$(tail -n 20 "$folder/apt.log")" "These packages could not be fetched." \

@@ -28,6 +28,12 @@ packages_browser() {
     echo chromium chromium-driver
 }
 
+# To build the emulated board's kernel modules.
+packages_modules() {
+    echo make xz-utils
+    if [ "$(uname -m)" = aarch64 ]; then echo gcc; else echo gcc-aarch64-linux-gnu; fi
+}
+
 # To make and run the emulated board. QEMU and other programs whose version matters are only unpacked (board-image.sh).
 packages_board() {
     # Namespaces and taps; kernel modules come compressed; snapshots are asked for over a socket.
