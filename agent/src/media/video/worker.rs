@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use super::{
     AccessUnit, Bitrate, SourceFrame, VideoCodec, VideoEncoder, VideoFrame,
     decoder::H264Decoder,
-    encoder::{EncoderFault, EncoderKind, EncoderSettings, Next, reason},
+    encoder::{EncoderFault, EncoderKind, EncoderSettings, Next},
     mailbox::Mailbox,
     metrics::{EncoderLabel, RestartLabel, VideoMetrics},
     shared::{EncodeOrder, Shared},
@@ -245,7 +245,7 @@ impl Job {
     /// Decides how to go on.
     fn failed(&mut self, error: &anyhow::Error) {
         let codec = self.codec.label();
-        if let (Some(open), Some(EncoderFault::Refused { .. })) = (&self.encoder, error.downcast_ref()) {
+        if let (Some(open), Some(EncoderFault::Refused { .. })) = (&self.encoder, EncoderFault::of(error)) {
             self.shared.metrics.refused.get_or_create(&open.label()).inc();
             self.needs_keyframe = true;
             self.unusable += 1;
@@ -262,7 +262,7 @@ impl Job {
             Some(open) => (open.place, self.shared.lineup(self.codec).backend(open.place)),
             None => self.shared.lineup(self.codec).current(now),
         };
-        let reason = if was_open { reason(error) } else { "open" };
+        let reason = if was_open { EncoderFault::reason(error) } else { "open" };
         let label = RestartLabel { encoder: backend.name(), reason };
         self.shared.metrics.encoder_restarts.get_or_create(&label).inc();
         self.close();

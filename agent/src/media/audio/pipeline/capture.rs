@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::listeners::Listeners;
+use crate::telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse};
 use crate::{
     board::Privacy,
     media::{
@@ -16,7 +17,6 @@ use crate::{
         backoff::Backoff,
     },
 };
-use crate::telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse};
 
 /// How a source is opened; tests open their own.
 pub type Open = Box<dyn FnMut() -> anyhow::Result<Box<dyn AudioSource>> + Send>;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{EncoderKind, EncoderSettings, OpenH264Encoder, Vp8Encoder};
+use super::{EncoderKind, EncoderSettings, MppEncoder, MppInfo, OpenH264Encoder, Vp8Encoder};
 use crate::media::video::{PixelFormat, VideoCodec, VideoEncoder};
 
 /// Opens encoders of one kind, as often as need be.
@@ -45,5 +45,31 @@ impl Backend for Software {
 
     fn open(&self, settings: &EncoderSettings) -> anyhow::Result<Box<dyn VideoEncoder>> {
         super::open_encoder(self.0, settings)
+    }
+}
+
+/// Rockchip's encoder.
+#[derive(Clone, Debug)]
+pub struct Mpp(pub MppInfo);
+
+impl Backend for Mpp {
+    fn name(&self) -> &'static str {
+        MppEncoder::NAME
+    }
+
+    fn words(&self) -> String {
+        format!("{} ({}, {}, dmabuf)", self.name(), self.0.device.display(), self.0.library)
+    }
+
+    fn kind(&self) -> EncoderKind {
+        EncoderKind::Hardware
+    }
+
+    fn inputs(&self) -> Vec<PixelFormat> {
+        vec![PixelFormat::Nv12, PixelFormat::Yu12, PixelFormat::Yuyv]
+    }
+
+    fn open(&self, settings: &EncoderSettings) -> anyhow::Result<Box<dyn VideoEncoder>> {
+        Ok(Box::new(MppEncoder::open(settings, VideoCodec::H264)?))
     }
 }

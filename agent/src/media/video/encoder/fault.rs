@@ -1,5 +1,7 @@
 //! What can go wrong with an open encoder, as far as it matters what is done next.
 
+use super::{MppEncoder, MppError};
+
 /// An error of [`VideoEncoder::encode`](crate::media::video::VideoEncoder::encode) that calls for something else than
 /// waiting and opening it again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,11 +24,26 @@ pub enum EncoderFault {
     },
 }
 
-/// What an encoder was opened anew for, as in metrics.
-pub fn reason(error: &anyhow::Error) -> &'static str {
-    match error.downcast_ref() {
-        Some(EncoderFault::Hung { .. }) => "hung",
-        Some(EncoderFault::Refused { .. }) => "refused",
-        None => "failed",
+impl EncoderFault {
+    /// What an error of an encoder calls for; `None`: that it is opened anew after a while.
+    pub fn of(error: &anyhow::Error) -> Option<Self> {
+        if let Some(fault) = error.downcast_ref() {
+            return Some(Self::clone(fault));
+        }
+        let encoder = MppEncoder::NAME.to_owned();
+        match error.downcast_ref()? {
+            MppError::Stalled(waited) => Some(Self::Hung { encoder, waited: *waited }),
+            MppError::Empty => Some(Self::Refused { encoder, why: error.to_string() }),
+            MppError::Refused(..) => None,
+        }
+    }
+
+    /// What an encoder was opened anew for, as in metrics.
+    pub fn reason(error: &anyhow::Error) -> &'static str {
+        match Self::of(error) {
+            Some(Self::Hung { .. }) => "hung",
+            Some(Self::Refused { .. }) => "refused",
+            None => "failed",
+        }
     }
 }

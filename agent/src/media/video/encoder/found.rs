@@ -1,20 +1,18 @@
 //! Looks up the encoders of this machine.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use super::{Backend, BoardModel, Found, m2m};
+use super::{Backend, BoardModel, Found, Mpp, MppCodec, MppEncoder, m2m};
 use crate::config::VideoEncoderSpec;
-
-/// Rockchip's encoder driver.
-const MPP_DEVICE: &str = "/dev/mpp_service";
 
 impl Found {
     /// What there is. Of V4L2 devices only the one that `video.encoder` names, if it names one.
     pub fn here(spec: &VideoEncoderSpec) -> Self {
         let board = BoardModel::here();
-        let mpp = match Path::new(MPP_DEVICE).exists() {
-            true => Err("this build has no Rockchip MPP".into()),
-            false => Err(format!("no {MPP_DEVICE}")),
+        let mpp = match MppEncoder::probe() {
+            Ok(info) if info.codecs.contains(&MppCodec::H264) => Ok(Arc::new(Mpp(info)) as Arc<dyn Backend>),
+            Ok(info) => Err(format!("{} was built without H.264", info.library)),
+            Err(why) => Err(why.to_string()),
         };
         let m2m = match spec {
             VideoEncoderSpec::M2m(Some(path)) => m2m::M2mDevice::named(path).map(|device| vec![device]),

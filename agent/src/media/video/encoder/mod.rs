@@ -1,7 +1,6 @@
 //! The encoders that there are, and how to open one.
 
 mod backend;
-
 mod choice;
 mod fault;
 mod found;
@@ -9,16 +8,18 @@ mod level;
 mod lineup;
 pub mod m2m;
 mod model;
+mod mpp;
 mod openh264;
 mod vp8;
 mod vpx;
 
 pub use self::{
-    backend::{Backend, Software},
+    backend::{Backend, Mpp, Software},
     choice::{Choice, Found, Offer, Way},
-    fault::{EncoderFault, reason},
+    fault::EncoderFault,
     lineup::{Lineup, Next},
     model::BoardModel,
+    mpp::{MppCodec, MppEncoder, MppError, MppInfo, MppStream, MppUnit, NotHere},
     openh264::OpenH264Encoder,
     vp8::Vp8Encoder,
 };

@@ -343,7 +343,7 @@ impl VideoEncoder for M2mEncoder {
     fn encode(&mut self, frame: &VideoFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>> {
         let result = self.encode_now(frame, keyframe);
         if let Err(error) = &result {
-            self.broken |= !matches!(error.downcast_ref(), Some(EncoderFault::Refused { .. }));
+            self.broken |= !matches!(EncoderFault::of(error), Some(EncoderFault::Refused { .. }));
         }
         result.map(Some)
     }
