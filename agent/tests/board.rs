@@ -3,5 +3,13 @@
 
 #[path = "board/boot.rs"]
 mod boot;
+#[path = "board/encoder.rs"]
+mod encoder;
+#[path = "board/encoder_faults.rs"]
+mod encoder_faults;
+#[path = "board/encoder_pipeline.rs"]
+mod encoder_pipeline;
+#[path = "board/encoder_support.rs"]
+mod encoder_support;
 #[path = "board/support.rs"]
 mod support;

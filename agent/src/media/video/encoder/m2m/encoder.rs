@@ -236,8 +236,7 @@ impl M2mEncoder {
                 Ok((short(ticket, self.words())?, 1))
             }
             Entry::CopyMemory(raw) => {
-                let write =
-                    |target: &Layout, rows, memory: &mut [u8]| layout::write(&raw, (target, rows, memory));
+                let write = |target: &Layout, rows, memory: &mut [u8]| target.write(&raw, rows, memory);
                 let ticket = engine.copy(raw.captured, write);
                 Ok((short(ticket, self.words())?, raw.copies + 1))
             }

@@ -98,8 +98,14 @@ pub fn copy(from: (&Layout, &[u8]), to: (&Layout, usize, &mut [u8])) -> Result<(
     Ok(())
 }
 
-/// Writes a picture of the agent's memory into an encoder's buffer with so many rows of luma; NV12 and YU12 only.
-pub fn write(frame: &RawFrame, to: (&Layout, usize, &mut [u8])) -> Result<(), Short> {
+impl Layout {
+    /// Writes a picture of the agent's memory into a buffer that lies so, with so many rows of luma; NV12 and YU12 only.
+    pub fn write(&self, frame: &RawFrame, rows: usize, buffer: &mut [u8]) -> Result<(), Short> {
+        write(frame, (self, rows, buffer))
+    }
+}
+
+fn write(frame: &RawFrame, to: (&Layout, usize, &mut [u8])) -> Result<(), Short> {
     let (target, rows, buffer) = to;
     let (width, height) = (frame.width as usize, frame.height as usize);
     let sources = [(0, width, height), (1, width / 2, height / 2), (2, width / 2, height / 2)];

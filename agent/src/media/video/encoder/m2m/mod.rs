@@ -16,5 +16,5 @@ pub use controls::RateControls;
 pub use discover::{M2mDevice, discover};
 pub use encoder::M2mEncoder;
 pub use engine::{Coded, Engine, EngineSettings, Ticket};
-pub use layout::Layout;
+pub use layout::{Layout, Short};
 pub use quirks::Quirks;
