@@ -5,6 +5,14 @@
 mod boot;
 #[path = "board/capture.rs"]
 mod capture;
+#[path = "board/encoder.rs"]
+mod encoder;
+#[path = "board/encoder_faults.rs"]
+mod encoder_faults;
+#[path = "board/encoder_pipeline.rs"]
+mod encoder_pipeline;
+#[path = "board/encoder_support.rs"]
+mod encoder_support;
 #[path = "board/gpio.rs"]
 mod gpio;
 #[path = "board/pictures.rs"]

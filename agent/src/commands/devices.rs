@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use p2pcam_agent::{
-    config::{Config, GpioConfig},
+    config::{Config, GpioConfig, VideoEncoderSpec},
     media::{
         audio,
         video::{self, CameraInfo, CameraMode, EncoderInfo, EncoderKind, VideoCodec},
@@ -46,14 +46,18 @@ pub struct CameraRow {
 /// A video encoder.
 #[derive(Debug, Serialize)]
 pub struct EncoderRow {
-    /// As in `openh264`.
+    /// For people: as in `openh264 (software)`; a word of `video.encoder` if the machine has none.
     pub name: String,
     /// As in `H.264`.
     pub codec: String,
     /// In hardware.
     pub hardware: bool,
-    /// Limits in words, as in `up to 1920x1080`; may be empty.
-    pub detail: String,
+    /// The machine has it.
+    pub there: bool,
+    /// What `video.encoder = "auto"` takes for raw pictures.
+    pub chosen: bool,
+    /// Why it is taken, or not.
+    pub reason: String,
 }
 
 /// A sound card's PCM device.
@@ -89,7 +93,7 @@ pub fn devices(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
 /// Asks the media parts.
 fn collect(config: &GpioConfig) -> Devices {
     let cameras = video::list_cameras().into_iter().filter(|camera| camera.capture);
-    let encoders = video::encoders().into_iter();
+    let encoders = video::encoders(&VideoEncoderSpec::Auto).into_iter();
     let cards = audio::list_sound_cards().into_iter();
     Devices {
         refused_sound_card: audio::forbidden().map(|node| node.display().to_string()),
@@ -129,15 +133,15 @@ fn mode_words(mode: &CameraMode) -> String {
 
 fn encoder_row(encoder: EncoderInfo) -> EncoderRow {
     EncoderRow {
-        name: encoder.name.to_owned(),
+        name: encoder.name,
         codec: match encoder.codec {
             VideoCodec::H264 => "H.264".into(),
             VideoCodec::Vp8 => "VP8".into(),
         },
-        hardware: match encoder.kind {
-            EncoderKind::Software => false,
-        },
-        detail: String::new(),
+        hardware: encoder.kind == EncoderKind::Hardware,
+        there: encoder.there,
+        chosen: encoder.chosen,
+        reason: encoder.reason,
     }
 }
 
@@ -160,9 +164,12 @@ fn table(devices: &Devices) -> String {
     }
     text += "\nEncoders\n";
     for encoder in &devices.encoders {
-        let kind = if encoder.hardware { "hardware" } else { "software" };
-        let detail = if encoder.detail.is_empty() { String::new() } else { format!(", {}", encoder.detail) };
-        text += &format!("  {}  {}, {kind}{detail}\n", encoder.name, encoder.codec);
+        let verdict = match (encoder.chosen, encoder.there) {
+            (true, _) => "taken: ",
+            (false, true) => "",
+            (false, false) => "not taken: ",
+        };
+        text += &format!("  {}  {}, {verdict}{}\n", encoder.codec, encoder.name, encoder.reason);
     }
     if devices.encoders.is_empty() {
         text += "  none: only a source that is encoded already can be shown\n";
@@ -178,9 +185,9 @@ fn table(devices: &Devices) -> String {
         text += &format!("  alsa:{}  {} ({directions})\n", card.device, card.name);
     }
     if devices.sound_cards.is_empty() {
-        text += match &devices.refused_sound_card {
-            Some(node) => &format!("  this user may not open {node}: put it into the group `audio`\n"),
-            None => "  none: `--audio auto` plays a tone, talk-back goes to the log\n",
+        text += &match &devices.refused_sound_card {
+            Some(node) => format!("  this user may not open {node}: put it into the group `audio`\n"),
+            None => "  none: `--audio auto` plays a tone, talk-back goes to the log\n".to_owned(),
         };
     }
     text += &gpio::table(&devices.gpio_chips, &devices.gpio_roles);
@@ -209,10 +216,12 @@ mod tests {
                 controls: vec!["brightness: 0 to 255, default 128".into()],
             }],
             encoders: vec![EncoderRow {
-                name: "openh264".into(),
+                name: "openh264 (software)".into(),
                 codec: "H.264".into(),
                 hardware: false,
-                detail: String::new(),
+                there: true,
+                chosen: true,
+                reason: "nothing before it can be had".into(),
             }],
             refused_sound_card: None,
             sound_cards: vec![SoundCardRow {
@@ -227,7 +236,7 @@ mod tests {
             "  v4l2:/dev/video0  UVC Camera",
             "      YUYV 640x480 up to 30 fps",
             "        brightness: 0 to 255, default 128",
-            "  openh264  H.264, software",
+            "  H.264  openh264 (software), taken: nothing before it can be had",
             "  alsa:plughw:CARD=Device,DEV=0  USB PnP (microphone)",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

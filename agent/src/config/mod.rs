@@ -6,6 +6,7 @@
 
 mod audio;
 mod device;
+mod encoder;
 mod gpio;
 mod hub;
 mod ice;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     audio::*,
     device::*,
+    encoder::*,
     gpio::*,
     hub::*,
     ice::*,

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Config, LineSpec, NightMode, Place, Problem, VideoSourceSpec, device::is_device_id, problem::nearest,
+    Config, LineSpec, NightMode, Place, Problem, VideoEncoderSpec, VideoSourceSpec, device::is_device_id,
+    problem::nearest,
 };
 
 /// Allowed numbers of a key: `min..=max`, even ones only where `even`.
@@ -47,6 +48,10 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
         }
         "video.source" => choice(value, &["auto", "pattern"], &["file:PATH", "v4l2:/dev/videoN"])
             .and_then(|()| VideoSourceSpec::parse(value).map(drop).map_err(|error| error.to_string())),
+        "video.encoder" => {
+            choice(value, &["auto", "mpp", "m2m", "passthrough", "openh264"], &["m2m:/dev/videoN"])
+                .and_then(|()| VideoEncoderSpec::parse(value).map(drop).map_err(|error| error.to_string()))
+        }
         "audio.source" => choice(value, &["auto", "tone", "none"], &["file:PATH", "alsa:DEVICE"]),
         "audio.sink" => choice(value, &["auto", "log", "none"], &["alsa:DEVICE"]),
         "gpio.status_led" | "gpio.ir_cut" | "gpio.ir_light" | "gpio.light_sensor" | "gpio.privacy_switch" => {

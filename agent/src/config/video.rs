@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct VideoConfig {
     /// `auto` (first camera, else the test pattern), `pattern`, `file:PATH` or `v4l2:/dev/videoN`.
     pub source: String,
+    /// `auto`, `mpp`, `m2m`, `m2m:/dev/videoN`, `passthrough` or `openh264`.
+    pub encoder: String,
     /// Picture width in pixels; the nearest that the camera has is taken.
     pub width: u32,
     /// Picture height in pixels.
@@ -28,6 +30,7 @@ impl Default for VideoConfig {
     fn default() -> Self {
         Self {
             source: "auto".into(),
+            encoder: "auto".into(),
             width: 1280,
             height: 720,
             fps: 30,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use p2pcam_agent::{
-    board::{Board, Hotplug, Privacy},
+    board::{Board, Hotplug},
     media::video::{VideoPipeline, VideoSource, source::v4l2::Camera, v4l2::Device},
     telemetry::metrics::Metrics,
 };
@@ -45,7 +45,8 @@ impl Driver {
 /// vivid's button that plays an unplugged camera: all calls fail, until the last one closes it.
 fn disconnect(path: &Path) {
     let device = Device::open(path).unwrap();
-    let control = device.controls().unwrap().into_iter().find(|control| control.name == "disconnect").unwrap();
+    let control =
+        device.controls().unwrap().into_iter().find(|control| control.name == "disconnect").unwrap();
     device.push_button(control.id).unwrap();
 }
 
@@ -56,7 +57,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn board() -> Board {
     let hotplug = Hotplug::start();
     assert!(hotplug.is_some(), "the board gives no word of devices");
-    Board { hotplug, privacy: Privacy::default() }
+    Board { hotplug, ..Board::default() }
 }
 
 async fn failed(pipeline: &VideoPipeline, viewer: &mut Viewer) {
@@ -152,7 +153,8 @@ fn a_picture_that_is_held_when_the_camera_is_pulled_out_stays_readable() {
     let held = take(&mut camera);
     let before = held.buffer.bytes(0).to_vec();
     driver.set("unbind");
-    let words = (0..8).find_map(|_| camera.next().err()).expect("pictures of a camera that is gone").to_string();
+    let words =
+        (0..8).find_map(|_| camera.next().err()).expect("pictures of a camera that is gone").to_string();
     assert!(words.ends_with("is unplugged"), "{words}");
     drop(camera);
     assert_eq!(held.buffer.bytes(0), before);

@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
+    encoder::Choice,
     shared::{CODECS, Shared},
     source::Unplugged,
     still,
@@ -50,6 +51,7 @@ pub struct Capture {
     shared: Arc<Shared>,
     open: Opener,
     board: Board,
+    choice: Choice,
     keyframe_interval_s: u32,
     workers: [Option<Worker>; CODECS.len()],
     backoff: Backoff,
@@ -72,6 +74,7 @@ impl Capture {
     pub fn new(
         shared: Arc<Shared>,
         open: Opener,
+        choice: Choice,
         board: Board,
         hears: bool,
         keyframe_interval_s: u32,
@@ -81,6 +84,7 @@ impl Capture {
             shared,
             open,
             board,
+            choice,
             keyframe_interval_s,
             workers,
             backoff: Backoff::default(),
@@ -166,6 +170,9 @@ impl Capture {
         let info = opened.source.info();
         if state.source != *info || state.words != opened.words {
             tracing::info!(source = %opened.words, "video source opened");
+        }
+        if state.source.encoded != info.encoded {
+            tracing::info!("{}", self.choice.line(info.encoded.is_some()));
         }
         state.source = info.clone();
         state.words = opened.words;

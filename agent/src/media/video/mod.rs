@@ -5,6 +5,7 @@
 pub mod annexb;
 mod capture;
 mod channel;
+mod closer;
 pub mod convert;
 pub mod decoder;
 mod device_frame;
@@ -13,6 +14,7 @@ mod font;
 mod gop;
 mod keyframe;
 mod latency;
+mod mailbox;
 mod metrics;
 pub mod pattern;
 pub mod picture;

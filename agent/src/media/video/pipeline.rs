@@ -9,6 +9,7 @@ use super::{
     AccessUnit, Bitrate, Latency, SourceInfo, VideoCodec,
     capture::{CAMERA, Capture, Opener},
     channel::ViewerId,
+    encoder::{Choice, Lineup, Software},
     metrics::VideoMetrics,
     shared::{CODECS, Shared},
     source,
@@ -18,7 +19,7 @@ use crate::{
         Board,
         hotplug::{Action, Subscription},
     },
-    config::{VideoConfig, VideoSourceSpec},
+    config::{VideoConfig, VideoEncoderSpec, VideoSourceSpec},
     telemetry::{health::Level, metrics::Metrics},
 };
 
@@ -44,6 +45,12 @@ impl VideoPipeline {
     /// is none, as it may be plugged in later: viewers see a still that says so.
     pub fn start(config: &VideoConfig, board: &Board, metrics: &Metrics) -> anyhow::Result<Self> {
         let spec = VideoSourceSpec::parse(&config.source)?;
+        let choice = Choice::probe(&VideoEncoderSpec::parse(&config.encoder)?);
+        let limited = choice.limited(config);
+        if let Some((_, words)) = &limited {
+            tracing::warn!("{words}");
+        }
+        let config = limited.as_ref().map_or(config, |(config, _)| config);
         let mut open = source::opener(&spec, config);
         let private = match spec {
             VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
@@ -63,9 +70,12 @@ impl VideoPipeline {
             Err(error) => return Err(error),
         };
         tracing::info!(source = %words, "video source");
-        Self::with_opener(open, info, words, config, board, metrics)
+        tracing::info!("{}", choice.line(info.encoded.is_some()));
+        Self::with(open, (info, words), config, choice, board, metrics)
     }
 
+    /// Encodes in software, whatever this machine has.
+    #[cfg(test)]
     pub(crate) fn with_opener(
         open: Opener,
         info: SourceInfo,
@@ -74,9 +84,22 @@ impl VideoPipeline {
         board: &Board,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
+        let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
+        Self::with(open, (info, words), config, choice, board, metrics)
+    }
+
+    fn with(
+        open: Opener,
+        (info, words): (SourceInfo, String),
+        config: &VideoConfig,
+        choice: Choice,
+        board: &Board,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
         let metrics = metrics.register(VideoMetrics::register);
+        let lineups = [choice.lineup(), Lineup::new(Arc::new(Software(VideoCodec::Vp8)), Vec::new())];
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
-        let shared = Arc::new(Shared::new(info, words, bitrate, metrics));
+        let shared = Arc::new(Shared::new(info, words, bitrate, lineups, board.health.clone(), metrics));
         let told = shared.clone();
         let subscription = board.hotplug.as_ref().map(|hotplug| {
             hotplug.subscribe("video4linux", move |event| {
@@ -86,7 +109,8 @@ impl VideoPipeline {
             })
         });
         let hears = subscription.is_some();
-        let capture = Capture::new(shared.clone(), open, board.clone(), hears, config.keyframe_interval_s);
+        let capture =
+            Capture::new(shared.clone(), open, choice, board.clone(), hears, config.keyframe_interval_s);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())

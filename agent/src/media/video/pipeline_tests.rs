@@ -30,7 +30,15 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn config(fps: u32) -> VideoConfig {
     let (width, height) = (320, 180);
-    VideoConfig { source: "pattern".into(), width, height, fps, bitrate_kbps: 400, ..VideoConfig::default() }
+    VideoConfig {
+        source: "pattern".into(),
+        encoder: "openh264".into(),
+        width,
+        height,
+        fps,
+        bitrate_kbps: 400,
+        ..VideoConfig::default()
+    }
 }
 
 fn pattern(fps: u32) -> VideoPipeline {

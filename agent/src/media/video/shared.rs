@@ -8,8 +8,14 @@ use std::{
 use super::{
     AccessUnit, Bitrate, SourceInfo, VideoCodec,
     channel::{Channel, ViewerId},
+    closer::Closer,
+    encoder::Lineup,
     metrics::VideoMetrics,
 };
+use crate::telemetry::health::{Health, Level};
+
+/// The name of the encoders' condition on `/health`.
+const CONDITION: &str = "video-encoder";
 
 /// All codecs, best first.
 pub const CODECS: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Vp8];
@@ -50,6 +56,11 @@ pub struct Shared {
     state: Mutex<State>,
     /// Tells the capture thread that viewers came or went, or that it is over.
     changed: Condvar,
+    /// The encoders of each codec.
+    lineups: [Mutex<Lineup>; CODECS.len()],
+    /// Closes encoders that may hang.
+    pub closer: Closer,
+    health: Health,
     /// The counters.
     pub metrics: VideoMetrics,
 }
@@ -67,7 +78,14 @@ pub struct EncodeOrder {
 
 impl Shared {
     /// Without viewers.
-    pub fn new(source: SourceInfo, words: String, bitrate: Bitrate, metrics: VideoMetrics) -> Self {
+    pub fn new(
+        source: SourceInfo,
+        words: String,
+        bitrate: Bitrate,
+        lineups: [Lineup; CODECS.len()],
+        health: Health,
+        metrics: VideoMetrics,
+    ) -> Self {
         let state = State {
             over: false,
             source,
@@ -78,7 +96,24 @@ impl Shared {
             arrivals: 0,
             plugged: 0,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), metrics }
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            lineups: lineups.map(Mutex::new),
+            closer: Closer::default(),
+            health,
+            metrics,
+        }
+    }
+
+    /// The encoders of a codec. Never held together with the state.
+    pub fn lineup(&self, codec: VideoCodec) -> MutexGuard<'_, Lineup> {
+        self.lineups[codec as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The encoders' state has changed.
+    pub fn encoder_health(&self, level: Level, words: String) {
+        self.health.set(CONDITION, level, words);
     }
 
     /// The state. A panic elsewhere cannot leave it half-changed: its changes are single steps.

@@ -11,8 +11,13 @@ use std::{
 
 use super::*;
 use crate::{
-    board::Privacy,
-    media::video::{VideoCodec, pattern::PatternSource},
+    board::Board,
+    config::VideoEncoderSpec,
+    media::video::{
+        VideoCodec,
+        encoder::{Choice, Lineup, Software},
+        pattern::PatternSource,
+    },
 };
 
 /// No wait in these tests may last longer.
@@ -41,8 +46,13 @@ fn a_camera_that_stays_away_is_looked_for_no_more_until_a_device_comes() {
     let info = PatternSource::new(320, 180, 30, Instant::now()).unwrap().info().clone();
     let metrics = crate::telemetry::metrics::Metrics::new().register(super::super::VideoMetrics::register);
     let bitrate = super::super::Bitrate(500_000);
-    let shared = Arc::new(Shared::new(info, "camera x".into(), bitrate, metrics));
-    let capture = Capture::new(shared.clone(), open, Privacy::default(), true, 10);
+    let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
+    let software = |codec| Lineup::new(Arc::new(Software(codec)), Vec::new());
+    let lineups = [software(VideoCodec::H264), software(VideoCodec::Vp8)];
+    let board = Board::default();
+    let health = board.health.clone();
+    let shared = Arc::new(Shared::new(info, "camera x".into(), bitrate, lineups, health, metrics));
+    let capture = Capture::new(shared.clone(), open, choice, board, true, 10);
     let thread = std::thread::spawn(move || capture.run());
     let (viewer, _wake) = shared.join(VideoCodec::H264);
 

@@ -25,6 +25,7 @@ use std::{ops::RangeInclusive, time::Instant};
 
 use anyhow::bail;
 
+pub use error::MppError;
 pub use probe::{MppInfo, NotHere};
 pub use stream::{MppCodec, MppStream, MppUnit};
 
