@@ -281,8 +281,11 @@ static int encoder_cmd(struct file *file, void *priv, struct v4l2_encoder_cmd *c
 		return ret;
 	if (command->cmd == V4L2_ENC_CMD_STOP && v4l2_m2m_has_stopped(m2m))
 		venc_queue_eos(ctx);
-	if (command->cmd == V4L2_ENC_CMD_START)
+	if (command->cmd == V4L2_ENC_CMD_START) {
 		vb2_clear_last_buffer_dequeued(v4l2_m2m_get_dst_vq(m2m));
+		/* Pictures may have been queued since the end. */
+		v4l2_m2m_try_schedule(m2m);
+	}
 	return 0;
 }
 
