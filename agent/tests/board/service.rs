@@ -164,7 +164,7 @@ fn the_service_can_write_nowhere_but_in_its_own_directories() {
         let probe = folder.join("probe");
         let (pid, probe) = (pid.to_string(), probe.to_string_lossy().into_owned());
         let (user, group) = (number("/etc/passwd", USER), number("/etc/group", USER));
-        let inside = ["--target", &pid, "--mount", "--setuid", &user, "--setgid", &group, "--", "sh", "-c"];
+        let inside = ["--target", &pid, "--mount", "--setuid", &user, "--setgid", &group, "--", "bash", "-c"];
         let line = format!("echo x > {probe} && rm {probe}");
         let done = Command::new("nsenter").args(inside).arg(line).output().expect("nsenter");
         if done.status.success() {
@@ -182,7 +182,7 @@ fn after_a_kill_the_service_and_its_stream_come_back() {
     let before = viewer.watch(PACKETS, START_TIME);
     let pid = service.pid();
     let killed = Instant::now();
-    run("kill", &["-KILL", &pid.to_string()]);
+    run("systemctl", &["kill", "--kill-whom=main", "--signal=KILL", UNIT]);
     service.wait_for_another(pid, START_TIME);
     let back = killed.elapsed();
     let again = service.viewer().watch(PACKETS, START_TIME);
@@ -196,7 +196,7 @@ fn an_agent_that_does_not_move_is_started_again_by_the_watchdog() {
     let Some(service) = service() else { return };
     let (pid, journal) = (service.pid(), Journal::of(UNIT));
     let stopped = Instant::now();
-    run("kill", &["-STOP", &pid.to_string()]);
+    run("systemctl", &["kill", "--kill-whom=main", "--signal=STOP", UNIT]);
     service.wait_for_another(pid, WATCHDOG_TIME);
     println!("stopped: back after {:?}", stopped.elapsed());
     journal.wait_for("Watchdog timeout", START_TIME);
