@@ -1,22 +1,27 @@
 # shellcheck shell=bash
-# The agent and the tests on the emulated board: built together, installed as in an OS image, run in the guest.
+# The agent and the tests on the emulated board: built, installed as in an OS image, run in the guest.
 # Needs deps.sh, debs.sh, rust.sh, cross.sh, board-image.sh and board-guest.sh; run from the top of the source tree.
 
 BOARD_TARGET=aarch64-unknown-linux-gnu
 BOARD_UNIT=p2pcam-agent.service
 
 # board_build_agent [tests]: sets BOARD_AGENT to the agent's program, and with `tests` BOARD_TESTS to the tests'.
-# In one run of cargo both stand on the same dependencies, which are then built once.
 board_build_agent() {
-    local what=(--bin p2pcam-agent)
-    [ "${1:-}" = tests ] && what+=(--test board)
     need_cross $BOARD_TARGET
     mkdir -p target/boards
     say "Building the agent for the board."
-    cross_cargo build --profile board "${what[@]}" --message-format=json-render-diagnostics >target/boards/cargo.json ||
-        die "The agent could not be built; cargo's words above say why."
+    board_cargo --package p2pcam-agent --bin p2pcam-agent
     BOARD_AGENT=$(board_built bin p2pcam-agent)
-    [ "${1:-}" != tests ] || BOARD_TESTS=$(board_built test board)
+    [ "${1:-}" = tests ] || return 0
+    say "Building the board tests."
+    # A command of its own: one that builds tests takes in the test dependencies of all packages named with it.
+    board_cargo --package p2pcam-board-tests --test on-board
+    BOARD_TESTS=$(board_built test on-board)
+}
+
+board_cargo() {
+    cross_cargo build "$@" --profile board --message-format=json-render-diagnostics >target/boards/cargo.json ||
+        die "It could not be built; cargo's words above say why."
 }
 
 # board_built KIND NAME: where cargo left a program.

@@ -100,7 +100,7 @@ need_cross() {
     exec {lock}>&-
 }
 
-# cross_cargo COMMAND ARGUMENT...: cargo for need_cross's target.
+# cross_cargo COMMAND --package NAME ARGUMENT...: cargo for need_cross's target.
 cross_cargo() {
     local command=$1 lower=${CROSS_TARGET//-/_} upper
     upper=${lower^^}
@@ -113,5 +113,5 @@ cross_cargo() {
         "BINDGEN_EXTRA_CLANG_ARGS_$lower=--sysroot=$CROSS_SYSROOT -I$CROSS_SYSROOT/usr/include/$CROSS_TRIPLE" \
         PKG_CONFIG_ALLOW_CROSS=1 "PKG_CONFIG_SYSROOT_DIR_$lower=$CROSS_SYSROOT" "PKG_CONFIG_PATH_$lower=" \
         "PKG_CONFIG_LIBDIR_$lower=$CROSS_SYSROOT/usr/lib/$CROSS_TRIPLE/pkgconfig:$CROSS_SYSROOT/usr/share/pkgconfig" \
-        cargo "$command" --locked --package p2pcam-agent --target "$CROSS_TARGET" $CROSS_FEATURES "$@"
+        cargo "$command" --locked --target "$CROSS_TARGET" $CROSS_FEATURES "$@"
 }

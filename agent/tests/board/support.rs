@@ -8,6 +8,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -171,10 +172,30 @@ pub fn metric(text: &str, name: &str, label: &str) -> f64 {
         .sum()
 }
 
+/// A temporary folder, gone when dropped. The crate tempfile would be one more to build for the board.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// An empty folder under `$TMPDIR`.
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("board-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The agent under test with a configuration of its own, beside the board's service; ended when dropped.
 pub struct Agent {
     child: Child,
-    folder: tempfile::TempDir,
+    folder: Folder,
     /// Its page, in plain HTTP on loopback.
     pub hub: SocketAddr,
     /// Its metrics and health.
@@ -185,10 +206,10 @@ impl Agent {
     /// Starts with these tables of agent.toml and waits until it answers. The tables `device`, `hub`, `telemetry` and
     /// `ice` are the helper's.
     pub fn start(tables: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = Folder::new();
         let (hub, telemetry) = (free_address(), free_address());
-        let config = folder.path().join("agent.toml");
-        let state = folder.path().join("state");
+        let config = folder.0.join("agent.toml");
+        let state = folder.0.join("state");
         fs::create_dir(&state).expect("a folder for its state");
         let text = format!(
             "[device]\nid = \"cam\"\nstate_dir = \"{}\"\n[hub]\nhttp = \"{hub}\"\nhttps = \"\"\n\
@@ -196,7 +217,7 @@ impl Agent {
             state.display()
         );
         fs::write(&config, text).expect("its configuration can be written");
-        let log = fs::File::create(folder.path().join("log")).expect("its log can be written");
+        let log = fs::File::create(folder.0.join("log")).expect("its log can be written");
         let child = Command::new(program())
             .arg("run")
             .arg("--config")
@@ -218,7 +239,7 @@ impl Agent {
 
     /// All that it logged so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
     }
 
     /// Its metrics as OpenMetrics text.
@@ -238,7 +259,7 @@ impl Agent {
 
     /// A secret from its state folder ("viewer", "device").
     pub fn secret(&self, name: &str) -> String {
-        let path = self.folder.path().join("state").join(format!("{name}-token"));
+        let path = self.folder.0.join("state").join(format!("{name}-token"));
         fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).trim().to_owned()
     }
 }
