@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::anyhow;
 use gpiocdev::{
     Request,
     line::{self, EdgeDetection, Value},
@@ -29,16 +29,14 @@ impl CdevOutput {
     pub fn take(found: &Found, active: bool) -> anyhow::Result<Self> {
         let mut builder = builder(found);
         let request = builder.as_output(value(active)).request();
-        let request = request.with_context(|| format!("{} cannot be taken as an output", found.spec))?;
+        let request = request.map_err(|error| found.refused("taken as an output", &error))?;
         Ok(Self { request, found: found.clone() })
     }
 }
 
 impl Output for CdevOutput {
     fn set(&mut self, active: bool) -> anyhow::Result<()> {
-        self.request
-            .set_lone_value(value(active))
-            .with_context(|| format!("{} cannot be set", self.found.spec))
+        self.request.set_lone_value(value(active)).map_err(|error| self.found.refused("set", &error))
     }
 }
 
@@ -64,7 +62,7 @@ impl CdevInput {
             });
         }
         let request = builder.request();
-        let request = request.with_context(|| format!("{} cannot be taken as an input", found.spec))?;
+        let request = request.map_err(|error| found.refused("taken as an input", &error))?;
         Ok(Self { request, found: found.clone() })
     }
 }
@@ -82,8 +80,15 @@ impl Input for CdevInput {
             }
             self.request.lone_value()
         };
-        let value = read().with_context(|| format!("{} cannot be read", self.found.spec))?;
+        let value = read().map_err(|error| self.found.refused("read", &error))?;
         Ok(value == Value::Active)
+    }
+}
+
+impl Found {
+    /// The library's errors hold their causes in their words already.
+    fn refused(&self, what: &str, error: &gpiocdev::Error) -> anyhow::Error {
+        anyhow!("{} cannot be {what}: {error}", self.spec)
     }
 }
 

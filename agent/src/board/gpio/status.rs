@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_pattern_holds_after_a_year_too() {
         let year = Duration::from_secs(31_536_000);
-        assert_eq!(Status::Ready.lit(year + Duration::from_millis(59)).0, true);
-        assert_eq!(Status::Ready.lit(year + Duration::from_millis(61)).0, false);
+        assert!(Status::Ready.lit(year + Duration::from_millis(59)).0);
+        assert!(!Status::Ready.lit(year + Duration::from_millis(61)).0);
     }
 }

@@ -101,6 +101,7 @@ fn action_of(word: &str) -> Action {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -172,6 +172,7 @@ fn tell(users: &Mutex<Users>, event: &Event) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
