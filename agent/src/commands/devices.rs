@@ -152,9 +152,9 @@ fn table(devices: &Devices) -> String {
         text += &format!("  alsa:{}  {} ({directions})\n", card.device, card.name);
     }
     if devices.sound_cards.is_empty() {
-        text += match &devices.refused_sound_card {
-            Some(node) => &format!("  this user may not open {node}: put it into the group `audio`\n"),
-            None => "  none: `--audio auto` plays a tone, talk-back goes to the log\n",
+        text += &match &devices.refused_sound_card {
+            Some(node) => format!("  this user may not open {node}: put it into the group `audio`\n"),
+            None => "  none: `--audio auto` plays a tone, talk-back goes to the log\n".to_owned(),
         };
     }
     text
