@@ -30,6 +30,8 @@ pub struct CameraRow {
     pub name: String,
     /// One line each, as in `MJPEG 1280x720 up to 30 fps`.
     pub formats: Vec<String>,
+    /// What `[video.controls]` can set, one line each, as in `brightness: 0 to 255, default 128`.
+    pub controls: Vec<String>,
 }
 
 /// A video encoder.
@@ -99,6 +101,7 @@ fn camera_row(camera: CameraInfo) -> CameraRow {
         device: camera.path.display().to_string(),
         name: format!("{} ({})", camera.card, camera.driver),
         formats: camera.modes.iter().map(mode_words).chain(unusable).collect(),
+        controls: camera.controls,
     }
 }
 
@@ -130,6 +133,12 @@ fn table(devices: &Devices) -> String {
         text += &format!("  v4l2:{}  {}\n", camera.device, camera.name);
         for format in &camera.formats {
             text += &format!("      {format}\n");
+        }
+        if !camera.controls.is_empty() {
+            text += "      controls\n";
+        }
+        for control in &camera.controls {
+            text += &format!("        {control}\n");
         }
     }
     if devices.cameras.is_empty() {
@@ -182,6 +191,7 @@ mod tests {
                 device: "/dev/video0".into(),
                 name: "UVC Camera".into(),
                 formats: vec!["YUYV 640x480 up to 30 fps".into()],
+                controls: vec!["brightness: 0 to 255, default 128".into()],
             }],
             encoders: vec![EncoderRow {
                 name: "openh264 (software)".into(),
@@ -201,6 +211,7 @@ mod tests {
         for line in [
             "  v4l2:/dev/video0  UVC Camera",
             "      YUYV 640x480 up to 30 fps",
+            "        brightness: 0 to 255, default 128",
             "  H.264  openh264 (software), taken: nothing before it can be had",
             "  alsa:plughw:CARD=Device,DEV=0  USB PnP (microphone)",
         ] {

@@ -1,6 +1,6 @@
 //! `[video]`: camera and encoder.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub struct VideoConfig {
     pub bitrate_kbps: u32,
     /// Seconds between key frames when nobody asks for one.
     pub keyframe_interval_s: u32,
+    /// Controls of the camera, by the names that v4l2-ctl has for them, set whenever it is opened.
+    pub controls: BTreeMap<String, i64>,
 }
 
 impl Default for VideoConfig {
@@ -34,6 +36,7 @@ impl Default for VideoConfig {
             fps: 30,
             bitrate_kbps: 2000,
             keyframe_interval_s: 10,
+            controls: BTreeMap::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
     encoder::Choice,
     shared::{CODECS, Shared},
+    source::Unplugged,
     still,
     worker::Worker,
 };
@@ -22,6 +23,11 @@ use crate::{
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
+/// Looks for a source that was unplugged before its event is waited for: a driver that hiccuped is back when the last
+/// encoder has let its picture go. With the back-off that is within 3.5 s.
+const QUICK_LOOKS: u32 = 3;
+/// Events do not come everywhere (not into a container's network namespace): so long until the next look without one.
+const UNHEARD: Duration = Duration::from_secs(60);
 
 /// A source that has been opened.
 pub struct Opened {
@@ -49,15 +55,20 @@ pub struct Capture {
     failure: Option<(String, Arc<RawFrame>)>,
     /// The failure is none, but the privacy switch.
     private: bool,
+    /// How many devices had come when the source was last opened; `None` if nobody tells.
+    plugged: Option<u64>,
+    /// Looks for the source since it was unplugged.
+    looks: u32,
 }
 
 impl Capture {
-    /// Does nothing before [`Self::run`].
+    /// Does nothing before [`Self::run`]. If `hears`, somebody calls [`Shared::plugged`] when a device comes.
     pub fn new(
         shared: Arc<Shared>,
         open: Opener,
         choice: Choice,
         privacy: Privacy,
+        hears: bool,
         keyframe_interval_s: u32,
     ) -> Self {
         let workers = [const { None }; CODECS.len()];
@@ -72,6 +83,8 @@ impl Capture {
             threadless: false,
             failure: None,
             private: false,
+            plugged: hears.then_some(0),
+            looks: 0,
         }
     }
 
@@ -90,6 +103,9 @@ impl Capture {
                     self.keep_private(&why);
                     self.show_still(retry_at + STILL_INTERVAL);
                     continue;
+                }
+                if self.has_heard() {
+                    retry_at = Instant::now();
                 }
                 if source.is_none() && Instant::now() >= retry_at {
                     match (self.open)() {
@@ -116,6 +132,16 @@ impl Capture {
             drop(source);
             pulse.rest();
         }
+    }
+
+    /// Whether a device has come since the last time.
+    fn has_heard(&mut self) -> bool {
+        let plugged = self.shared.lock().plugged;
+        let news = self.plugged.as_mut().is_some_and(|before| mem::replace(before, plugged) != plugged);
+        if news {
+            self.looks = 0;
+        }
+        news
     }
 
     /// Ends the encoders that nobody watches; false if nobody watches at all, or it is over.
@@ -151,6 +177,7 @@ impl Capture {
     fn works(&mut self) {
         self.shared.metrics.captured.inc();
         self.backoff.worked(Instant::now());
+        self.looks = 0;
         if self.failure.take().is_some() {
             if !mem::take(&mut self.private) {
                 self.shared.metrics.source_restarts.inc();
@@ -167,7 +194,12 @@ impl Capture {
         if self.explain("NO SIGNAL", &error.to_string()) {
             tracing::warn!(source = %self.shared.lock().words, "no video signal: {error:#}");
         }
-        self.backoff.failed(Instant::now())
+        let (now, at) = (Instant::now(), self.backoff.failed(Instant::now()));
+        if self.plugged.is_none() || !error.is::<Unplugged>() {
+            return at;
+        }
+        self.looks += 1;
+        if self.looks <= QUICK_LOOKS { at } else { now + UNHEARD }
     }
 
     fn keep_private(&mut self, why: &str) {
@@ -242,3 +274,7 @@ impl Capture {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "unplugged_tests.rs"]
+mod tests;

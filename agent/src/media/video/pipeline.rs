@@ -15,7 +15,10 @@ use super::{
     source,
 };
 use crate::{
-    board::Board,
+    board::{
+        Board,
+        hotplug::{Action, Subscription},
+    },
     config::{VideoConfig, VideoEncoderSpec, VideoSourceSpec},
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -25,7 +28,8 @@ use crate::{
 #[derive(Clone)]
 pub struct VideoPipeline(Arc<Handle>);
 
-struct Handle(Arc<Shared>);
+/// With the word of devices that come.
+struct Handle(Arc<Shared>, #[expect(dead_code, reason = "ends when it is dropped")] Option<Subscription>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -47,7 +51,7 @@ impl VideoPipeline {
             tracing::warn!("{words}");
         }
         let config = limited.as_ref().map_or(config, |(config, _)| config);
-        let mut open = source::opener(&spec, config);
+        let mut open = source::opener(&spec, config, choice.formats());
         let private = match spec {
             VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
             // No cameras: what they give can be looked at.
@@ -95,13 +99,22 @@ impl VideoPipeline {
         let lineups = [choice.lineup(), Lineup::new(Arc::new(Software(VideoCodec::Vp8)), Vec::new())];
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
         let shared = Arc::new(Shared::new(info, words, bitrate, lineups, metrics));
-        let privacy = board.privacy.clone();
-        let capture = Capture::new(shared.clone(), open, choice, privacy, config.keyframe_interval_s);
+        let told = shared.clone();
+        let subscription = board.hotplug.as_ref().map(|hotplug| {
+            hotplug.subscribe("video4linux", move |event| {
+                if !matches!(event.action, Action::Remove | Action::Unbind) {
+                    told.plugged();
+                }
+            })
+        });
+        let (privacy, hears) = (board.privacy.clone(), subscription.is_some());
+        let interval = config.keyframe_interval_s;
+        let capture = Capture::new(shared.clone(), open, choice, privacy, hears, interval);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())
             .context("no thread can be started for video capture: are there too many?")?;
-        Ok(Self(Arc::new(Handle(shared))))
+        Ok(Self(Arc::new(Handle(shared, subscription))))
     }
 
     /// Lets `/health` tell how the encoders do.

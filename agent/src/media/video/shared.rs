@@ -35,6 +35,8 @@ pub struct State {
     next_id: u64,
     /// Counts arrivals, so that a sleeping capture thread sees that somebody came.
     arrivals: u64,
+    /// Counts devices that came, so that a capture thread that waits for its source looks again.
+    pub plugged: u64,
 }
 
 impl State {
@@ -91,6 +93,7 @@ impl Shared {
             channels: [Channel::new(bitrate), Channel::new(bitrate)],
             next_id: 0,
             arrivals: 0,
+            plugged: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -154,6 +157,12 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// A device came, or may have.
+    pub fn plugged(&self) {
+        self.lock().plugged += 1;
+        self.changed.notify_all();
+    }
+
     /// Blocks until somebody watches; false when it is over.
     pub fn wait_for_viewers(&self) -> bool {
         let state = self
@@ -163,12 +172,15 @@ impl Shared {
         !state.over
     }
 
-    /// Blocks until `deadline`, or earlier if somebody comes, nobody watches any more, or it is over.
+    /// Blocks until `deadline`, or earlier if somebody or a device comes, nobody watches any more, or it is over.
     pub fn wait_until(&self, deadline: Instant) {
         let state = self.lock();
-        let arrivals = state.arrivals;
+        let (arrivals, plugged) = (state.arrivals, state.plugged);
         let rest = deadline.saturating_duration_since(Instant::now());
-        let idle = |state: &mut State| !state.over && state.watched() && state.arrivals == arrivals;
+        let idle = |state: &mut State| {
+            let same = state.arrivals == arrivals && state.plugged == plugged;
+            !state.over && state.watched() && same
+        };
         drop(self.changed.wait_timeout_while(state, rest, idle));
     }
 

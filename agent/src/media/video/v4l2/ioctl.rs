@@ -227,10 +227,9 @@ unsafe fn raw<T>(fd: BorrowedFd<'_>, request: &Request<T>, value: &mut T) -> Res
     }
 }
 
-/// Exports a plane as a DMABUF that can be read, and written if `write`.
-pub fn export(fd: BorrowedFd<'_>, type_: u32, index: u32, plane: u32, write: bool) -> Result<OwnedFd> {
-    let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
-    let flags = (libc::O_CLOEXEC | access) as u32;
+/// Exports a plane as a DMABUF. It can be written too: some importers map it so whatever they do with it.
+pub fn export(fd: BorrowedFd<'_>, type_: u32, index: u32, plane: u32) -> Result<OwnedFd> {
+    let flags = (libc::O_CLOEXEC | libc::O_RDWR) as u32;
     let mut request = ExportBuffer { type_, index, plane, flags, fd: -1, ..ExportBuffer::zeroed() };
     call(fd, &EXPBUF, &mut request)?;
     if request.fd < 0 {

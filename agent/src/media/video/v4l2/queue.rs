@@ -197,8 +197,7 @@ impl<D: Direction> Queue<D> {
         let mut exported = Vec::new();
         for (plane, number) in exchange.planes[..exchange.count].iter().zip(0..) {
             mappings.push(Mapping::new(device.as_fd(), plane.m, plane.length)?);
-            let dmabuf =
-                export.then(|| ioctl::export(device.as_fd(), type_.code(), index, number, D::OUTPUT));
+            let dmabuf = export.then(|| ioctl::export(device.as_fd(), type_.code(), index, number));
             exported.push(dmabuf.and_then(|dmabuf| {
                 dmabuf.inspect_err(|error| tracing::trace!("plane {number} cannot be exported: {error}")).ok()
             }));
