@@ -51,7 +51,7 @@ impl VideoPipeline {
             tracing::warn!("{words}");
         }
         let config = limited.as_ref().map_or(config, |(config, _)| config);
-        let mut open = source::opener(&spec, config);
+        let mut open = source::opener(&spec, config, choice.formats());
         let private = match spec {
             VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
             // No cameras: what they give can be looked at.

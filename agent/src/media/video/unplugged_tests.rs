@@ -13,11 +13,7 @@ use super::*;
 use crate::{
     board::Board,
     config::VideoEncoderSpec,
-    media::video::{
-        VideoCodec,
-        encoder::{Choice, Lineup, Software},
-        pattern::PatternSource,
-    },
+    media::video::{VideoCodec, pattern::PatternSource},
 };
 
 /// No wait in these tests may last longer.
@@ -47,8 +43,7 @@ fn a_camera_that_stays_away_is_looked_for_no_more_until_a_device_comes() {
     let metrics = crate::telemetry::metrics::Metrics::new().register(super::super::VideoMetrics::register);
     let bitrate = super::super::Bitrate(500_000);
     let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
-    let software = |codec| Lineup::new(Arc::new(Software(codec)), Vec::new());
-    let lineups = [software(VideoCodec::H264), software(VideoCodec::Vp8)];
+    let lineups = [(); 2].map(|()| choice.lineup());
     let board = Board::default();
     let health = board.health.clone();
     let shared = Arc::new(Shared::new(info, "camera x".into(), bitrate, lineups, health, metrics));

@@ -126,9 +126,9 @@ impl Choice {
             Some(backend) => backend.inputs(),
             None => Vec::new(),
         };
-        let raw = [PixelFormat::Nv12, PixelFormat::Yu12, PixelFormat::Yuyv];
-        let direct = raw.into_iter().filter(|format| taken.contains(format));
-        let converted = raw.into_iter().filter(|format| !taken.contains(format));
+        let raw = PixelFormat::ALL.into_iter().filter(|format| format.is_raw());
+        let direct = raw.clone().filter(|format| taken.contains(format));
+        let converted = raw.filter(|format| !taken.contains(format));
         let own = [PixelFormat::H264].into_iter();
         let jpeg = [PixelFormat::Mjpeg].into_iter();
         if self.camera_first() {
@@ -232,12 +232,12 @@ impl Choice {
     }
 
     /// The configuration with the picture that software can hold on this board, and words for the log, if raw
-    /// pictures are encoded in software and the configured one is too much. Whoever insists on software by name
-    /// is only warned.
+    /// pictures are encoded in software and the configured one is too much. Whoever insists on software by name, or on
+    /// the camera's own H.264, is only warned.
     pub fn limited(&self, config: &VideoConfig) -> Option<(VideoConfig, String)> {
         let software =
             self.first_backend().is_none_or(|backend| backend.kind() == super::EncoderKind::Software);
-        let board = self.board.filter(|_| software)?;
+        let board = self.board.filter(|_| software && !config.source.starts_with("file:"))?;
         let ((width, height), fps) = board.limited((config.width, config.height), config.fps)?;
         let &VideoConfig { width: w, height: h, fps: f, .. } = config;
         let model = board.model;
@@ -245,7 +245,7 @@ impl Choice {
             "{w}x{h} at {f} fps is more than software encoding holds on a {model} ({})",
             board.reason
         );
-        if self.spec == VideoEncoderSpec::OpenH264 {
+        if matches!(self.spec, VideoEncoderSpec::OpenH264 | VideoEncoderSpec::PassThrough) {
             let words =
                 format!("{too_much}: pictures will be left out; {width}x{height} at {fps} fps should do");
             return Some((config.clone(), words));

@@ -20,7 +20,7 @@ use std::{
 };
 
 use super::{
-    VideoSource,
+    PixelFormat, VideoSource,
     capture::{Opened, Opener},
     pattern::PatternSource,
 };
@@ -31,8 +31,9 @@ use crate::config::{VideoConfig, VideoSourceSpec};
 #[error("{0}")]
 pub struct Unplugged(pub String);
 
-/// How the source of a specification is opened, as often as need be.
-pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig) -> Opener {
+/// How the source of a specification is opened, as often as need be. `formats` is what a camera's pictures are to come
+/// in, the preferred first.
+pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig, formats: Vec<PixelFormat>) -> Opener {
     let config = config.clone();
     // The pattern's frames are counted from here, also while nobody watches.
     let epoch = Instant::now();
@@ -41,9 +42,9 @@ pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig) -> Opener {
         VideoSourceSpec::File(path) => Box::new(move || open_file(&path, &config).map(opened)),
         VideoSourceSpec::V4l2(path) => {
             let mut remarks = Vec::new();
-            Box::new(move || camera(&path, &config, &mut remarks))
+            Box::new(move || camera(&path, &config, &formats, &mut remarks))
         }
-        VideoSourceSpec::Auto => auto(config, epoch),
+        VideoSourceSpec::Auto => auto(config, formats, epoch),
     }
 }
 
@@ -55,8 +56,13 @@ fn opened(source: Box<dyn VideoSource>) -> Opened {
 }
 
 /// Says what of the configuration could not be set, once as long as it is the same.
-fn camera(path: &Path, config: &VideoConfig, remarks: &mut Vec<String>) -> anyhow::Result<Opened> {
-    let camera = v4l2::Camera::open(path, config)?;
+fn camera(
+    path: &Path,
+    config: &VideoConfig,
+    formats: &[PixelFormat],
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<Opened> {
+    let camera = v4l2::Camera::open_preferring(path, config, formats)?;
     if camera.remarks() != remarks {
         *remarks = camera.remarks().to_vec();
         remarks.iter().for_each(|remark| tracing::warn!(camera = %path.display(), "{remark}"));
@@ -70,16 +76,16 @@ fn pattern(config: &VideoConfig, epoch: Instant, words: &str) -> anyhow::Result<
 }
 
 /// The first camera that opens, and then always this one; the pattern as long as there is none.
-fn auto(config: VideoConfig, epoch: Instant) -> Opener {
+fn auto(config: VideoConfig, formats: Vec<PixelFormat>, epoch: Instant) -> Opener {
     let mut chosen: Option<PathBuf> = None;
     let mut remarks = Vec::new();
     Box::new(move || {
         if let Some(path) = &chosen {
-            return camera(path, &config, &mut remarks);
+            return camera(path, &config, &formats, &mut remarks);
         }
         let mut failures = Vec::new();
         for found in list_cameras().into_iter().filter(|camera| camera.capture) {
-            match camera(&found.path, &config, &mut remarks) {
+            match camera(&found.path, &config, &formats, &mut remarks) {
                 Ok(source) => {
                     chosen = Some(found.path);
                     return Ok(source);

@@ -89,11 +89,10 @@ impl M2mEncoder {
 
     /// How pictures of a format are copied in: as they are, or as I420 or NV12.
     fn copied(&self, format: PixelFormat) -> Option<Layout> {
-        let format =
-            [format, PixelFormat::Yu12, PixelFormat::Nv12].into_iter().find(|format| self.takes(*format))?;
+        let mut formats = [format, PixelFormat::Yu12, PixelFormat::Nv12].into_iter();
         let &EncoderSettings { width, height, .. } = &self.settings;
-        let layout = Layout { format, width, height, strides: vec![0] };
-        layout.fourcc().map(|_| layout)
+        let format = formats.find(|format| format.memory_planes() == 1 && self.takes(*format))?;
+        Some(Layout { format, width, height, strides: vec![0] })
     }
 
     fn start(&self, layout: Layout, memory: Memory) -> anyhow::Result<Engine> {
@@ -130,7 +129,7 @@ impl M2mEncoder {
                 let layout =
                     self.copied(device.format).context("it takes none of the agent's raw formats")?;
                 self.engine_for(&layout, Memory::Mmap)?;
-                let as_it_is = layout.format == device.format && device.buffer.planes().len() == 1;
+                let as_it_is = layout.format == device.format;
                 if as_it_is { Ok(Entry::CopyDevice(device)) } else { Ok(Entry::CopyMemory(frame.i420()?)) }
             }
         }
@@ -142,7 +141,7 @@ impl M2mEncoder {
         let exported = (0..planes.len()).all(|plane| frame.buffer.dmabuf(plane).is_some());
         let readable =
             planes.iter().all(|plane| self.device.quirks().takes_stride(frame.format, plane.stride));
-        let taken = self.device.inputs.contains(&layout.fourcc()?);
+        let taken = self.takes(layout.format);
         (!self.copies_only && exported && readable && taken).then_some(layout)
     }
 

@@ -321,7 +321,7 @@ fn set_coded_format(device: &Device, type_: BufferType, settings: &EngineSetting
 /// What the driver took of a raw format. It may be larger, which the crop makes good.
 fn set_raw_format(device: &Device, type_: BufferType, settings: &EngineSettings) -> anyhow::Result<Format> {
     let layout = &settings.layout;
-    let fourcc = layout.fourcc().context("pictures do not come raw")?;
+    let fourcc = layout.fourcc();
     let planes: Vec<_> =
         layout.strides.iter().map(|stride| PlaneFormat { stride: *stride, size: 0 }).collect();
     let wanted = Format { planes, ..Format::new(fourcc, layout.width, layout.height, layout.strides.len()) };

@@ -31,31 +31,22 @@ impl Layout {
     /// That of a camera's picture; `None` of formats that are not raw.
     pub fn of_device(frame: &DeviceFrame) -> Option<Self> {
         let strides = frame.buffer.planes().iter().map(|plane| plane.stride).collect();
-        let layout = Self { format: frame.format, width: frame.width, height: frame.height, strides };
-        layout.fourcc().map(|_| layout)
+        Self { format: frame.format, width: frame.width, height: frame.height, strides }.checked()
     }
 
     /// That of an encoder's buffer, as the driver has set it.
     pub fn of_format(format: &Format, (width, height): (u32, u32)) -> Option<Self> {
-        let strides: Vec<_> = format.planes.iter().map(|plane| plane.stride).collect();
-        let raw = match &format.fourcc.0 {
-            b"NM12" => PixelFormat::Nv12,
-            b"YM12" => PixelFormat::Yu12,
-            code => PixelFormat::from_fourcc(*code)?,
-        };
-        let layout = Self { format: raw, width, height, strides };
-        (layout.fourcc() == Some(format.fourcc)).then_some(layout)
+        let strides = format.planes.iter().map(|plane| plane.stride).collect();
+        Self { format: PixelFormat::from_fourcc(format.fourcc.0)?, width, height, strides }.checked()
     }
 
-    /// V4L2's code for it, which says also in how many planes of memory it lies. `None` if there is none.
-    pub fn fourcc(&self) -> Option<FourCc> {
-        let code = match (self.format, self.strides.len()) {
-            (PixelFormat::Nv12 | PixelFormat::Yu12 | PixelFormat::Yuyv, 1) => self.format.fourcc(),
-            (PixelFormat::Nv12 | PixelFormat::Nm12, 2) => *b"NM12",
-            (PixelFormat::Yu12 | PixelFormat::Ym12, 3) => *b"YM12",
-            _ => return None,
-        };
-        Some(FourCc(code))
+    fn checked(self) -> Option<Self> {
+        (self.format.is_raw() && self.strides.len() == self.format.memory_planes()).then_some(self)
+    }
+
+    /// V4L2's code for it.
+    pub fn fourcc(&self) -> FourCc {
+        FourCc(self.format.fourcc())
     }
 
     /// Its colour planes if all lie in one plane of memory that has so many rows of luma.
@@ -64,17 +55,19 @@ impl Layout {
         let stride = self.strides.first().map_or(0, |stride| *stride as usize);
         let luma = ColourPlane { start: 0, stride, row: width, rows: height };
         match self.format {
-            PixelFormat::Yuyv => vec![ColourPlane { row: width * 2, ..luma }],
-            PixelFormat::Nv12 => {
+            PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Yvyu | PixelFormat::Vyuy => {
+                vec![ColourPlane { row: width * 2, ..luma }]
+            }
+            PixelFormat::Nv12 | PixelFormat::Nv21 => {
                 vec![luma, ColourPlane { start: stride * rows, rows: height / 2, ..luma }]
             }
-            PixelFormat::Yu12 => {
+            PixelFormat::Yu12 | PixelFormat::Yv12 => {
                 let chroma =
                     |start| ColourPlane { start, stride: stride / 2, row: width / 2, rows: height / 2 };
                 vec![luma, chroma(stride * rows), chroma(stride * rows + stride / 2 * (rows / 2))]
             }
-            // Copied by way of I420.
-            _ => Vec::new(),
+            PixelFormat::Nm12 | PixelFormat::Ym12 | PixelFormat::Nm21 | PixelFormat::Ym21 => Vec::new(),
+            PixelFormat::H264 | PixelFormat::Mjpeg => Vec::new(),
         }
     }
 }
@@ -89,6 +82,10 @@ pub struct Short;
 pub fn copy(from: (&Layout, &[u8]), to: (&Layout, usize, &mut [u8])) -> Result<(), Short> {
     let (source, bytes) = from;
     let (target, rows, buffer) = to;
+    debug_assert_eq!(
+        (source.format, source.width, source.height),
+        (target.format, target.width, target.height)
+    );
     let planes = source.colours(source.height as usize).into_iter().zip(target.colours(rows));
     for (from, to) in planes {
         rows_of(bytes, from).zip(rows_of_mut(buffer, to)).try_for_each(|(from, to)| {

@@ -49,12 +49,21 @@ impl Camera {
     /// Opens a camera in the mode that is nearest to the configured one, with the configured controls. Streaming
     /// starts with the first picture.
     pub fn open(path: &Path, config: &VideoConfig) -> anyhow::Result<Self> {
-        Self::of(path, open::open(path, config, None)?)
+        Self::open_preferring(path, config, &PixelFormat::ALL)
+    }
+
+    /// The same among its modes of these pixel formats, the preferred first: which those are is the encoder's matter.
+    pub fn open_preferring(
+        path: &Path,
+        config: &VideoConfig,
+        formats: &[PixelFormat],
+    ) -> anyhow::Result<Self> {
+        Self::of(path, open::open(path, config, formats)?)
     }
 
     /// The same among its modes of one pixel format.
     pub fn open_format(path: &Path, config: &VideoConfig, format: PixelFormat) -> anyhow::Result<Self> {
-        Self::of(path, open::open(path, config, Some(format))?)
+        Self::open_preferring(path, config, &[format])
     }
 
     fn of(path: &Path, opened: Opened) -> anyhow::Result<Self> {

@@ -34,8 +34,8 @@ pub struct Opened {
     pub remarks: Vec<String>,
 }
 
-/// Opens a device in the mode that is nearest to the configured one, of one pixel format if `only`.
-pub fn open(path: &Path, config: &VideoConfig, only: Option<PixelFormat>) -> anyhow::Result<Opened> {
+/// Opens a device in the mode that is nearest to the configured one, of one of these pixel formats, the preferred first.
+pub fn open(path: &Path, config: &VideoConfig, formats: &[PixelFormat]) -> anyhow::Result<Opened> {
     let shown = path.display();
     let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
     let device = Device::open(path).map_err(|error| words::open(path, error))?;
@@ -47,11 +47,10 @@ pub fn open(path: &Path, config: &VideoConfig, only: Option<PixelFormat>) -> any
     let type_ = caps.camera().with_context(|| {
         format!("{shown} ({card}) gives no pictures that the agent can take: `p2pcam-agent devices` lists the cameras")
     })?;
-    let mut offered =
+    let offered =
         modes(&device, type_, wanted).map_err(|error| words::setup(path, "to say what it can do", error))?;
-    offered.retain(|(mode, _)| only.is_none_or(|format| mode.format == format));
     let modes: Vec<CameraMode> = offered.iter().map(|(mode, _)| mode.clone()).collect();
-    let mode = choose(&modes, wanted)
+    let mode = choose(&modes, wanted, formats)
         .with_context(|| format!("the camera {shown} has no format that the agent can take"))?;
     let code = offered.iter().find(|(offered, _)| offered == mode).map(|(_, code)| *code);
     let set = set_format(&device, path, type_, mode, code.unwrap_or(FourCc(mode.format.fourcc())))?;
