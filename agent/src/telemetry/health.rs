@@ -66,9 +66,9 @@ impl Health {
         }
         self.0.changed.send_replace(());
         match level {
-            Level::Ok => tracing::info!(part = name, %detail, "works"),
-            Level::Degraded => tracing::warn!(part = name, %detail, "degraded"),
-            Level::Failed => tracing::error!(part = name, %detail, "failed"),
+            Level::Ok => tracing::info!(part = name, "{name} works: {detail}"),
+            Level::Degraded => tracing::warn!(part = name, "{name} is degraded: {detail}"),
+            Level::Failed => tracing::error!(part = name, "{name} failed: {detail}"),
         }
     }
 

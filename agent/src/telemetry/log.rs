@@ -9,13 +9,10 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::journal::Journal;
-
-/// Where journald listens (systemd-journald.service(8)).
-const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
-
-/// How the journal names the program.
-const JOURNAL_IDENTIFIER: (&str, &str) = ("SYSLOG_IDENTIFIER", "p2pcam-agent");
+/// Put before field names in the journal: the span field `session` is `P2PCAM_SESSION` there, so that
+/// `journalctl P2PCAM_SESSION=01JD...` is one viewer's story. Bare names belong to systemd and to all programs together
+/// (systemd.journal-fields(7)): `SESSION` and `DEVICE` could be anybody's, as logind's sessions are.
+const JOURNAL_FIELD_PREFIX: &str = "P2PCAM";
 
 /// On each line in the journal: which camera wrote it, where the journals of many are kept in one place.
 const JOURNAL_DEVICE_FIELD: &str = "P2PCAM_DEVICE";
@@ -93,10 +90,14 @@ pub fn init(filter: &str, device: Option<&str>) -> Result<Destination, LogError>
     Ok(destination)
 }
 
-fn journal(destination: Destination, device: Option<&str>) -> Option<Journal> {
-    let mut common = vec![JOURNAL_IDENTIFIER];
-    common.extend(device.map(|id| (JOURNAL_DEVICE_FIELD, id)));
-    (destination == Destination::Journal).then(|| Journal::open(JOURNAL_SOCKET, &common))?.ok()
+fn journal(destination: Destination, device: Option<&str>) -> Option<tracing_journald::Layer> {
+    let layer = (destination == Destination::Journal).then(tracing_journald::layer)?.ok()?;
+    Some(
+        layer
+            .with_field_prefix(Some(JOURNAL_FIELD_PREFIX.into()))
+            .with_custom_fields(device.map(|id| (JOURNAL_DEVICE_FIELD, id)))
+            .with_syslog_identifier("p2pcam-agent".into()),
+    )
 }
 
 /// Says why the process ends, also where the log could not be started, as by a wrong configuration: to stderr, in the

@@ -3,7 +3,6 @@
 pub mod connection;
 pub mod health;
 pub mod http;
-mod journal;
 mod limited;
 pub mod liveness;
 pub mod log;
