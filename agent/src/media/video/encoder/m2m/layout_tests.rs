@@ -6,7 +6,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::video::convert::packed_to_i420;
+use crate::media::video::convert::device_to_i420;
 
 fn layout(format: PixelFormat, width: u32, height: u32, stride: u32) -> Layout {
     Layout { format, width, height, strides: vec![stride] }
@@ -51,8 +51,8 @@ proptest! {
         let mut target = vec![0; size(format, to.strides[0], rows)];
         copy((&from, &source), (&to, rows as usize, &mut target)).unwrap();
         prop_assert_eq!(
-            packed_to_i420(format, &target, width, height, to.strides[0]),
-            packed_to_i420(format, &source, width, height, from.strides[0])
+            device_to_i420(format, &[(&target, to.strides[0])], width, height),
+            device_to_i420(format, &[(&source, from.strides[0])], width, height)
         );
     }
 
@@ -65,7 +65,7 @@ proptest! {
         let to = layout(format, frame.width, frame.height, frame.width + pad * 2);
         let mut target = vec![0; size(format, to.strides[0], frame.height)];
         write(&frame, (&to, frame.height as usize, &mut target)).unwrap();
-        let read = packed_to_i420(format, &target, frame.width, frame.height, to.strides[0]);
+        let read = device_to_i420(format, &[(&target, to.strides[0])], frame.width, frame.height);
         prop_assert_eq!(read, Ok(frame.planes));
     }
 }
