@@ -94,7 +94,6 @@ fn a_speaker_of_any_rate_and_format_plays_at_the_right_pitch() {
         let mut sent = 0;
         eventually(&format!("the tone on {shape:?}"), PATIENCE, || {
             play(&mut sink, &mut sent, 20);
-            println!("{:.0} Hz heard, {:?}", ears.pitch(200), sink.report());
             ((ears.pitch(200) - HZ).abs() < 3.0).then_some(())
         });
         assert_eq!(sink.report().unwrap().rate, shape.rate, "{shape:?}");

@@ -86,7 +86,9 @@ fn open(direction: Direction, shape: Shape) -> PCM {
         let software = pcm.sw_params_current().expect("parameters");
         software.set_tstamp_mode(true).expect("stamps");
         software.set_tstamp_type(TstampType::Monotonic).expect("monotonic stamps");
-        software.set_start_threshold(shape.rate as i64 / 20).expect("a start");
+        // A capture starts with its first read.
+        let ring = if direction == Direction::Capture { 1 } else { shape.rate as i64 / 20 };
+        software.set_start_threshold(ring).expect("a start");
         pcm.sw_params(&software).expect("the far end takes these");
     }
     pcm
