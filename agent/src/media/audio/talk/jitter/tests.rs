@@ -62,18 +62,14 @@ fn the_delay_falls_again_when_the_path_is_good_again() {
 }
 
 #[test]
-fn a_clock_that_is_off_keeps_the_delay_for_ten_minutes() {
-    // The talker's against the speaker's card: 200 ppm is usual, the others are poor cards.
-    for (drift_ppm, seconds) in
-        [(200.0, 600), (-200.0, 600), (1000.0, 600), (-1000.0, 600), (5000.0, 60), (-5000.0, 60)]
-    {
-        let ear = heard_from(&Network { drift_ppm, jitter_ms: 10, ..Network::default() }, seconds);
+fn a_clock_that_is_off_by_200_ppm_keeps_the_delay_for_ten_minutes() {
+    for drift_ppm in [200.0, -200.0] {
+        let ear = heard_from(&Network { drift_ppm, jitter_ms: 10, ..Network::default() }, 600);
         let settled = &ear.delays_ms[500..ear.delays_ms.len() - 50];
         let (low, high) = settled.iter().fold((f64::MAX, 0.0_f64), |(l, h), d| (l.min(*d), h.max(*d)));
-        assert!(low >= 5.0 && high <= 80.0, "{drift_ppm} ppm: {low} to {high} ms");
-        // What is too much or too little, 120 ms in 10 minutes of 200 ppm, is all that may have been made up.
-        let off = (drift_ppm.abs() * seconds as f64 / 1000.0) as u64;
-        assert!(ear.concealed_ms() <= off + 100, "{drift_ppm} ppm: {} ms concealed", ear.concealed_ms());
+        assert!(low >= 5.0 && high <= 65.0, "{drift_ppm} ppm: {low} to {high} ms");
+        // 120 ms too much or too little in 10 minutes: that is all that may have been changed or made up.
+        assert!(ear.concealed_ms() <= 200, "{drift_ppm} ppm: {} ms concealed", ear.concealed_ms());
         assert_eq!(ear.counts.dropped, 0);
     }
 }
