@@ -52,7 +52,11 @@ fn each_format_of_both_cameras_gives_the_same_picture_uncopied_and_as_dmabufs() 
             let mut camera = Camera::open_format(&path, &config(&path), format).unwrap();
             let what = format!("{format} of {}", camera.info().name);
             let frame = take(&mut camera);
-            assert_eq!((frame.format, frame.buffer.planes().len()), (format, format.memory_planes()), "{what}");
+            assert_eq!(
+                (frame.format, frame.buffer.planes().len()),
+                (format, format.memory_planes()),
+                "{what}"
+            );
             for plane in 0..format.memory_planes() {
                 assert!(frame.buffer.dmabuf(plane).is_some(), "{what}: plane {plane} is not exported");
             }
@@ -133,7 +137,9 @@ fn over_thousands_of_pictures_each_buffer_comes_back_exactly_once_however_long_i
             }
         }
         println!("{planarity:?}: 2000 pictures in {:?}, buffers {seen:?}", begin.elapsed());
-        assert!(seen.len() >= 4 && seen.iter().all(|(stream, _)| Some(stream) == seen.first().map(|(s, _)| s)));
+        assert!(
+            seen.len() >= 4 && seen.iter().all(|(stream, _)| Some(stream) == seen.first().map(|(s, _)| s))
+        );
 
         // All held: said in words, and nothing is lost by it.
         while let Ok(p2pcam_agent::media::video::SourceFrame::Raw(
@@ -178,7 +184,8 @@ fn controls_of_the_configuration_are_set_at_each_opening_and_wrong_ones_are_told
     println!("brightness 60: luma {dark:.0}, 200: {bright:.0}");
     assert!(bright > dark + 40.0, "{dark} and {bright}");
 
-    let mut camera = with(&[("brightness", 1000), ("brightnes", 1), ("test_pattern", 999), ("disconnect", 1)]);
+    let mut camera =
+        with(&[("brightness", 1000), ("brightnes", 1), ("test_pattern", 999), ("disconnect", 1)]);
     let remarks = camera.remarks().join("\n");
     println!("{remarks}");
     for words in [
@@ -190,6 +197,7 @@ fn controls_of_the_configuration_are_set_at_each_opening_and_wrong_ones_are_told
         assert!(remarks.contains(words), "{words} in\n{remarks}");
     }
     assert!((luma(&mut camera) - bright).abs() < 5.0, "a wrong value has changed something");
+    drop(camera);
     assert_eq!(with(&[("brightness", 128)]).remarks(), [] as [String; 0]);
 }
 
@@ -216,7 +224,8 @@ fn viewers_come_and_go_and_each_time_the_camera_starts_and_stops() {
                     assert!(frame.captured > last && frame.captured <= Instant::now());
                     last = frame.captured;
                 }
-                let busy = Camera::open(&path, &config).err().expect("two may not have the camera").to_string();
+                let busy =
+                    Camera::open(&path, &config).err().expect("two may not have the camera").to_string();
                 assert!(busy.contains("another program uses the camera"), "{busy}");
                 drop(viewer);
                 until("the encoder thread ends", || threads("video-h264") == 0).await;
@@ -241,14 +250,16 @@ fn cameras_of_both_kinds_are_listed_and_codecs_are_not() {
     let text = listed["cameras"].to_string();
     for planarity in BOTH {
         let path = vivid(planarity);
-        let camera = listed["cameras"].as_array().unwrap().iter().find(|row| row["device"] == path.to_str().unwrap());
+        let camera =
+            listed["cameras"].as_array().unwrap().iter().find(|row| row["device"] == path.to_str().unwrap());
         let camera = camera.unwrap_or_else(|| panic!("{} is not in {text}", path.display()));
         assert!(camera["formats"].to_string().contains("640x480"), "{camera}");
         assert!(camera["controls"].to_string().contains("brightness: 0 to 255, default 128"), "{camera}");
     }
     for node in video_nodes() {
         let (driver, _) = node_info(&node).unwrap();
-        let shown = listed["cameras"].as_array().unwrap().iter().any(|row| row["device"] == node.to_str().unwrap());
+        let shown =
+            listed["cameras"].as_array().unwrap().iter().any(|row| row["device"] == node.to_str().unwrap());
         assert_eq!(shown, driver == "vivid", "{} of {driver}", node.display());
     }
 }

@@ -45,7 +45,8 @@ impl Driver {
 /// vivid's button that plays an unplugged camera: all calls fail, until the last one closes it.
 fn disconnect(path: &Path) {
     let device = Device::open(path).unwrap();
-    let control = device.controls().unwrap().into_iter().find(|control| control.name == "disconnect").unwrap();
+    let control =
+        device.controls().unwrap().into_iter().find(|control| control.name == "disconnect").unwrap();
     device.push_button(control.id).unwrap();
 }
 
@@ -131,7 +132,6 @@ fn a_camera_that_dies_without_an_event_is_looked_for_by_itself() {
             disconnect(&path);
             let begin = Instant::now();
             failed(&pipeline, &mut viewer).await;
-            viewer.still(begin).await;
             works(&pipeline, &mut viewer).await;
             println!("{planarity:?}: back after {:?}", begin.elapsed());
             drop((viewer, pipeline));
@@ -152,7 +152,8 @@ fn a_picture_that_is_held_when_the_camera_is_pulled_out_stays_readable() {
     let held = take(&mut camera);
     let before = held.buffer.bytes(0).to_vec();
     driver.set("unbind");
-    let words = (0..8).find_map(|_| camera.next().err()).expect("pictures of a camera that is gone").to_string();
+    let words =
+        (0..8).find_map(|_| camera.next().err()).expect("pictures of a camera that is gone").to_string();
     assert!(words.ends_with("is unplugged"), "{words}");
     drop(camera);
     assert_eq!(held.buffer.bytes(0), before);
