@@ -197,6 +197,7 @@ fn controls_of_the_configuration_are_set_at_each_opening_and_wrong_ones_are_told
         assert!(remarks.contains(words), "{words} in\n{remarks}");
     }
     assert!((luma(&mut camera) - bright).abs() < 5.0, "a wrong value has changed something");
+    drop(camera);
     assert_eq!(with(&[("brightness", 128)]).remarks(), [] as [String; 0]);
 }
 

@@ -24,10 +24,12 @@ pub fn cameras() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// 640x480 in 15 pictures a second: an emulated processor keeps up.
+/// 640x480 in 15 pictures a second: an emulated processor keeps up. As bright as when the driver was loaded, whatever an
+/// earlier test has set.
 pub fn config(path: &Path) -> VideoConfig {
     let source = format!("v4l2:{}", path.display());
-    VideoConfig { source, width: 640, height: 480, fps: 15, ..VideoConfig::default() }
+    let controls = [("brightness".to_owned(), 128)].into();
+    VideoConfig { source, width: 640, height: 480, fps: 15, controls, ..VideoConfig::default() }
 }
 
 /// The next raw picture, in the camera's own buffer.

@@ -95,7 +95,10 @@ impl Core {
         exchange.count = planes.len().min(MAX_PLANES);
         exchange.planes[..exchange.count].copy_from_slice(&planes[..exchange.count]);
         match exchange.call(&self.device, &ioctl::QBUF) {
-            Ok(()) => Ok(claim.release()),
+            Ok(()) => {
+                claim.release();
+                Ok(())
+            }
             Err(error) => Err((error, claim)),
         }
     }
