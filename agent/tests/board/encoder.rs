@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use p2pcam_agent::media::video::{
-    Bitrate, VideoEncoder,
+    Bitrate, PixelFormat, VideoEncoder,
     annexb::{NAL_IDR, NAL_PPS, NAL_SPS, nal_type, nal_units},
     decoder::H264Decoder,
     encoder::m2m::{Engine, EngineSettings, Layout, M2mDevice, M2mEncoder, discover},
@@ -116,8 +116,7 @@ fn draining_gives_every_picture_that_was_queued() {
         return;
     }
     let (width, height) = SIZE;
-    let layout =
-        Layout { format: p2pcam_agent::media::video::PixelFormat::Yu12, width, height, strides: vec![0] };
+    let layout = Layout { format: PixelFormat::Yu12, width, height, strides: vec![0] };
     let settings =
         EngineSettings { coded: FourCc(*b"H264"), layout, memory: Memory::Mmap, fps: FPS, coded_size: 0 };
     let mut engine = Engine::open(&venc().path, &settings, |_| Ok(())).unwrap();
@@ -137,8 +136,7 @@ fn an_encoder_of_another_codec_with_few_controls_is_driven_too() {
     let device = M2mDevice::look(&node, FWHT).unwrap().unwrap();
     assert!(device.inputs.contains(&FourCc(*b"YU12")), "{device:?}");
     let (width, height) = SIZE;
-    let layout =
-        Layout { format: p2pcam_agent::media::video::PixelFormat::Yu12, width, height, strides: vec![0] };
+    let layout = Layout { format: PixelFormat::Yu12, width, height, strides: vec![0] };
     let settings = EngineSettings { coded: FWHT, layout, memory: Memory::Mmap, fps: FPS, coded_size: 0 };
     let mut engine = Engine::open(&node, &settings, |_| Ok(())).unwrap();
     let mut sizes = Vec::new();

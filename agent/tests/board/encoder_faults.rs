@@ -74,25 +74,25 @@ fn an_encoder_with_the_raspberry_pis_quirks_is_driven_by_its_table() {
     let _zero = Parameter::set("fault_zero_timestamp", "-1");
     let _floor = Parameter::set("quirk_min_bitrate", "700000");
     // An IDR that does not fit in what the driver offers by itself.
-    let _large = Parameter::set("quirk_idr_bytes", "1200000");
-    let full_hd = (1920, 1080);
+    let _large = Parameter::set("quirk_idr_bytes", "600000");
+    let hd = (1280, 720);
     {
-        let mut ordinary = M2mEncoder::open(&venc(), &settings(full_hd, 100_000)).unwrap();
-        assert!(ordinary.encode(&noise(full_hd, 0).into(), false).is_err(), "the quirks are there");
+        let mut ordinary = M2mEncoder::open(&venc(), &settings(hd, 100_000)).unwrap();
+        assert!(ordinary.encode(&noise(hd, 0).into(), false).is_err(), "the quirks are there");
     }
     let _name = Parameter::set("quirk_driver", "bcm2835-codec");
-    let mut encoder = open(full_hd, 100_000);
+    let mut encoder = open(hd, 100_000);
     assert_eq!(*encoder.limits().start(), Bitrate(700_000));
     for number in 0..3 {
-        assert_eq!(encode(&mut encoder, noise(full_hd, number), false).keyframe, number == 0);
+        assert_eq!(encode(&mut encoder, noise(hd, number), false).keyframe, number == 0);
     }
     encoder.set_bitrate(Bitrate(1)).unwrap();
-    assert!(!encode(&mut encoder, noise(full_hd, 3), false).keyframe);
+    assert!(!encode(&mut encoder, noise(hd, 3), false).keyframe);
     // Forced key frames are 250 ms apart, however often they are asked for.
     let start = Instant::now();
     let mut forced = 0;
     while start.elapsed() < Duration::from_secs(1) {
-        forced += u32::from(encode(&mut encoder, noise(full_hd, 4), true).keyframe);
+        forced += u32::from(encode(&mut encoder, noise(hd, 4), true).keyframe);
     }
     assert!((1..=5).contains(&forced), "{forced} in {:?}", start.elapsed());
 }
