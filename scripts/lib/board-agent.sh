@@ -81,13 +81,13 @@ board_disk_with_agent() {
     while read -r kind mode path; do
         case $kind in
             d) echo "mkdir $path" ;;
-            f) printf 'write %s %s\nset_inode_field %s mode 010%s\n' "$tree$path" "$path" "$path" "$mode" ;;
+            f) printf 'write %s %s\nset_inode_field %s mode 0100%s\n' "$tree$path" "$path" "$path" "$mode" ;;
             l) echo "symlink $path $(readlink "$tree$path")" ;;
         esac
     done < <(find "$tree" -mindepth 1 -printf '%y %m /%P\n') >>"$BOARD_STATE/debugfs"
     # Folders that are there already are no error.
     board_tool debugfs -w -f "$BOARD_STATE/debugfs" "$BOARD_DISK_FILE" >"$BOARD_STATE/debugfs.log" 2>&1
-    board_tool debugfs -R 'stat /usr/bin/p2pcam-agent' "$BOARD_DISK_FILE" 2>/dev/null | grep -q 'Mode:  0755' ||
+    board_tool debugfs -R 'stat /usr/bin/p2pcam-agent' "$BOARD_DISK_FILE" 2>/dev/null | grep -q 'Type: regular    Mode:  0755' ||
         die "$(cat "$BOARD_STATE/debugfs.log")" "The agent could not be put on the board's disk."
     rm -rf "$tree"
 }
