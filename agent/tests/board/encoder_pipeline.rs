@@ -137,7 +137,7 @@ impl Watched {
     }
 
     fn metric(&self, name: &str, label: &str) -> f64 {
-        metric(&self.metrics.encode(), name, label)
+        metric(&self.metrics.encode(), &format!("p2pcam_{name}"), label)
     }
 }
 
