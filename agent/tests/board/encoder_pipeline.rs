@@ -18,7 +18,7 @@ use p2pcam_agent::{
 
 use crate::{
     encoder_support::*,
-    support::{Agent, PATIENCE, Planarity, camera, metric, on_board, run},
+    support::{Agent, PATIENCE, Planarity, camera, eventually, metric, on_board, run},
 };
 
 fn config(source: String) -> VideoConfig {
@@ -220,8 +220,12 @@ fn the_agent_takes_the_encoder_by_itself_and_says_why() {
     }
     let words = format!("virtual H.264 encoder ({}, M2M, dmabuf)", venc().path.display());
     let agent = Agent::start("[video]\nsource = \"pattern\"\n[audio]\nsource = \"none\"\nsink = \"none\"\n");
-    let log = agent.log();
-    let line = log.lines().find(|line| line.contains("video encoder: ")).unwrap_or_else(|| panic!("{log}"));
+    let said = |agent: &Agent| {
+        eventually("the agent says which encoder it takes", PATIENCE, || {
+            agent.log().lines().find(|line| line.contains("video encoder: ")).map(str::to_owned)
+        })
+    };
+    let line = said(&agent);
     assert!(
         line.contains(&format!("video encoder: {words} because it is the first in hardware; not mpp: no ")),
         "{line}"
@@ -230,8 +234,8 @@ fn the_agent_takes_the_encoder_by_itself_and_says_why() {
     let named = Agent::start(
         "[video]\nsource = \"pattern\"\nencoder = \"openh264\"\n[audio]\nsource = \"none\"\nsink = \"none\"\n",
     );
-    let log = named.log();
-    assert!(log.contains("video encoder: openh264 (software) because video.encoder names it"), "{log}");
+    let line = said(&named);
+    assert!(line.contains("video encoder: openh264 (software) because video.encoder names it"), "{line}");
 
     let devices = run("/usr/bin/p2pcam-agent", &["devices"]);
     assert!(devices.contains(&format!("  H.264  {words}, taken: it is the first in hardware")), "{devices}");
