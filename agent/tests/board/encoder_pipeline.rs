@@ -61,7 +61,7 @@ fn a_cameras_own_buffers_are_encoded_without_a_copy_and_each_is_imported_once() 
             let unit = encoder.encode(&frame, false).unwrap().unwrap();
             assert_eq!((unit.copies, unit.keyframe), (0, number == 0), "{planarity:?} {format}");
             let decoded = decoder.decode(&unit).unwrap().unwrap();
-            let error = mean_error(&*frame.i420().unwrap(), &decoded);
+            let error = mean_error(&frame.i420().unwrap(), &decoded);
             assert!(error < 8.0, "{planarity:?} {format}: picture {number} differs by {error} on the mean");
         }
         assert_eq!(parameter("count_from_dmabuf") - from_dmabuf, 40);
@@ -85,7 +85,7 @@ fn what_cannot_be_imported_is_copied_once() {
             let unit = encoder.get_or_insert_with(open).encode(&frame, false).unwrap().unwrap();
             assert_eq!(unit.copies, 1, "{format}");
             let decoded = decoder.decode(&unit).unwrap().unwrap();
-            assert!(mean_error(&*frame.i420().unwrap(), &decoded) < 8.0, "{format}");
+            assert!(mean_error(&frame.i420().unwrap(), &decoded) < 8.0, "{format}");
         }
     }
 }
