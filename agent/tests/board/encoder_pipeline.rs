@@ -18,7 +18,7 @@ use p2pcam_agent::{
 
 use crate::{
     encoder_support::*,
-    support::{Agent, PATIENCE, Planarity, camera, metric, on_board, run},
+    support::{Agent, PATIENCE, Planarity, camera, eventually, metric, on_board, run},
 };
 
 fn config(source: String) -> VideoConfig {
@@ -61,7 +61,7 @@ fn a_cameras_own_buffers_are_encoded_without_a_copy_and_each_is_imported_once() 
             let unit = encoder.encode(&frame, false).unwrap().unwrap();
             assert_eq!((unit.copies, unit.keyframe), (0, number == 0), "{planarity:?} {format}");
             let decoded = decoder.decode(&unit).unwrap().unwrap();
-            let error = mean_error(&*frame.i420().unwrap(), &decoded);
+            let error = mean_error(&frame.i420().unwrap(), &decoded);
             assert!(error < 8.0, "{planarity:?} {format}: picture {number} differs by {error} on the mean");
         }
         assert_eq!(parameter("count_from_dmabuf") - from_dmabuf, 40);
@@ -85,7 +85,7 @@ fn what_cannot_be_imported_is_copied_once() {
             let unit = encoder.get_or_insert_with(open).encode(&frame, false).unwrap().unwrap();
             assert_eq!(unit.copies, 1, "{format}");
             let decoded = decoder.decode(&unit).unwrap().unwrap();
-            assert!(mean_error(&*frame.i420().unwrap(), &decoded) < 8.0, "{format}");
+            assert!(mean_error(&frame.i420().unwrap(), &decoded) < 8.0, "{format}");
         }
     }
 }
@@ -137,7 +137,7 @@ impl Watched {
     }
 
     fn metric(&self, name: &str, label: &str) -> f64 {
-        metric(&self.metrics.encode(), name, label)
+        metric(&self.metrics.encode(), &format!("p2pcam_{name}"), label)
     }
 }
 
@@ -220,8 +220,12 @@ fn the_agent_takes_the_encoder_by_itself_and_says_why() {
     }
     let words = format!("virtual H.264 encoder ({}, M2M, dmabuf)", venc().path.display());
     let agent = Agent::start("[video]\nsource = \"pattern\"\n[audio]\nsource = \"none\"\nsink = \"none\"\n");
-    let log = agent.log();
-    let line = log.lines().find(|line| line.contains("video encoder: ")).unwrap_or_else(|| panic!("{log}"));
+    let said = |agent: &Agent| {
+        eventually("the agent says which encoder it takes", PATIENCE, || {
+            agent.log().lines().find(|line| line.contains("video encoder: ")).map(str::to_owned)
+        })
+    };
+    let line = said(&agent);
     assert!(
         line.contains(&format!("video encoder: {words} because it is the first in hardware; not mpp: no ")),
         "{line}"
@@ -230,8 +234,8 @@ fn the_agent_takes_the_encoder_by_itself_and_says_why() {
     let named = Agent::start(
         "[video]\nsource = \"pattern\"\nencoder = \"openh264\"\n[audio]\nsource = \"none\"\nsink = \"none\"\n",
     );
-    let log = named.log();
-    assert!(log.contains("video encoder: openh264 (software) because video.encoder names it"), "{log}");
+    let line = said(&named);
+    assert!(line.contains("video encoder: openh264 (software) because video.encoder names it"), "{line}");
 
     let devices = run("/usr/bin/p2pcam-agent", &["devices"]);
     assert!(devices.contains(&format!("  H.264  {words}, taken: it is the first in hardware")), "{devices}");

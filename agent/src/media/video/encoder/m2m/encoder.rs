@@ -38,7 +38,7 @@ pub struct M2mEncoder {
     assembler: Assembler,
     /// The camera's buffers cannot be read; that has been logged.
     copies_only: bool,
-    /// When a key frame was last forced, if it has not come yet.
+    /// When a key frame was last forced.
     forced: Option<Instant>,
     /// It hangs or broke: nothing is drained.
     broken: bool,
@@ -297,9 +297,6 @@ impl M2mEncoder {
         let (ticket, copies) = self.submit(frame, entry)?;
         self.pictures += 1;
         let Assembled { data, keyframe } = self.collect(ticket, Instant::now() + PATIENCE)?;
-        if keyframe {
-            self.forced = None;
-        }
         let (captured, dequeued) = match frame {
             VideoFrame::Memory(frame) => (frame.captured, frame.dequeued),
             VideoFrame::Device(frame) => (frame.captured, frame.dequeued),
