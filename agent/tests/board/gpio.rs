@@ -304,8 +304,8 @@ fn a_line_in_use_is_named_with_its_user_and_taken_when_it_is_free() {
     assert_eq!(status, 200, "a camera without its LED is a camera");
     assert!(health.contains("test-busy:2 is in use by \\\"p2pcam-agent\\\""), "{health}");
 
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("agent.toml");
+    let folder = super::support::Folder::new();
+    let config = folder.0.join("agent.toml");
     fs::write(&config, format!("{tables}ir_light = \"test-busy:99\"\nprivacy_switch = \"test-busy:3\"\n"))
         .unwrap();
     let config = config.to_str().unwrap();
