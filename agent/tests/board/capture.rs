@@ -149,7 +149,7 @@ fn over_thousands_of_pictures_each_buffer_comes_back_exactly_once_however_long_i
             held.push_back(frame);
             assert!(held.len() <= seen.len(), "more pictures than buffers");
         }
-        let words = camera.next().err().expect("no buffer is left").to_string();
+        let words = camera.next().expect_err("no buffer is left").to_string();
         assert!(words.contains("encoders have held all"), "{words}");
         held.clear();
         take(&mut camera);

@@ -145,6 +145,7 @@ impl fmt::Debug for Claim {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::{fs::File, io::Write as _};
 

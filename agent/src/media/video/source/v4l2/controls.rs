@@ -96,6 +96,7 @@ pub fn describe(device: &Device) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::Path;
 
