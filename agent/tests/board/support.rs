@@ -224,7 +224,6 @@ impl Agent {
             .arg(&config)
             .env("NO_COLOR", "1")
             // Of the tests, not of the agent, which refuses what it does not know.
-            .env_remove("P2PCAM_BOARD")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
