@@ -1,0 +1,5 @@
+//! The laboratory: namespaces, links, and routers with a given NAT behaviour.
+
+pub mod nat;
+pub mod packet;
+pub mod wire;
