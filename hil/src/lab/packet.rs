@@ -197,6 +197,11 @@ pub fn decrement_ttl(packet: &mut [u8]) -> bool {
     true
 }
 
+/// Where an IPv4 packet goes to; `None` if it is none.
+pub fn destination(packet: &[u8]) -> Option<Ipv4Addr> {
+    header_length(packet).ok().map(|_| address(packet, 16))
+}
+
 /// A flow's payload: what comes after a UDP header.
 pub fn udp_payload(packet: &[u8]) -> Option<&[u8]> {
     let header = header_length(packet).ok()?;
