@@ -12,6 +12,7 @@ use std::{
 };
 
 use p2pcam_agent::{
+    board::Board,
     config::AudioConfig,
     media::audio::{
         AudioCodec, AudioPipeline, AudioSink, AudioSource, BLOCK, PcmBlock, SAMPLE_RATE, TalkBack,
@@ -241,8 +242,8 @@ async fn replug() {
     let metrics = Metrics::new();
     let config =
         AudioConfig { source: "alsa:mic".into(), sink: "alsa:speaker".into(), ..AudioConfig::default() };
-    let pipeline = AudioPipeline::start(&config, &metrics).unwrap();
-    let talk_back = TalkBack::start(&config, &metrics).unwrap();
+    let pipeline = AudioPipeline::start(&config, &Board::default(), &metrics).unwrap();
+    let talk_back = TalkBack::start(&config, &Board::default(), &metrics).unwrap();
     let mut room = Room::new(&pipeline, &talk_back);
     room.until_heard("the tone", |hz, _| (hz - 440.0).abs() < 5.0).await;
     drop(pulse);

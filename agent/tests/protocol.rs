@@ -8,7 +8,7 @@ use p2pcam_agent::signaling::{
     candidate::{self, Address, CandidateType},
     message::{
         Body, Bye, Candidate, Connect, Description, Envelope, IceServer, SdpType, SessionId, StunAddress,
-        code, read, read_inner,
+        WireNotice, code, notice, read, read_inner,
     },
     sdp::{self, SdpView, codecs_in_words},
 };
@@ -182,6 +182,17 @@ fn every_error_code_is_documented_and_in_the_schema() {
         assert!(text.contains(&format!("\n| `{code}` |")), "{code} has a row in docs/protocol.md");
         let json = Envelope::error(None, code, "words").to_json();
         assert!(schema.is_valid(&serde_json::from_str(&json).unwrap()), "{json}");
+    }
+}
+
+#[test]
+fn every_notice_code_is_documented_and_in_the_schema() {
+    let text = fs::read_to_string(repository().join("docs/protocol.md")).unwrap();
+    for code in [notice::PRIVACY_ON, notice::PRIVACY_OFF] {
+        assert!(text.contains(&format!("\n| `{code}` |")), "{code} has a row in docs/protocol.md");
+        let body = Body::Notice(WireNotice { code: code.into(), message: "words".into() });
+        let json = Envelope::new(SessionId::new("s").unwrap(), body).to_json();
+        assert!(schema().is_valid(&serde_json::from_str(&json).unwrap()), "{json}");
     }
 }
 

@@ -21,11 +21,28 @@ packages_build() {
 # for the footage.
 packages_test() {
     echo coturn pulseaudio pulseaudio-utils libasound2-plugins python3 python3-pip
+    # Rockchip's encoder library for arm64 is called by a small program of that kind.
+    case $(uname -m) in
+        aarch64) ;;
+        *) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross qemu-user ;;
+    esac
 }
 
 # To run the tests with a browser.
 packages_browser() {
     echo chromium chromium-driver
+}
+
+# To build the emulated board's kernel modules.
+packages_modules() {
+    echo make xz-utils
+    if [ "$(uname -m)" = aarch64 ]; then echo gcc; else echo gcc-aarch64-linux-gnu; fi
+}
+
+# To make and run the emulated board. QEMU and other programs whose version matters are only unpacked (board-image.sh).
+packages_board() {
+    # Namespaces and taps; kernel modules come compressed; snapshots are asked for over a socket.
+    echo iproute2 xz-utils python3 util-linux
 }
 
 # To check the scripts.

@@ -192,6 +192,8 @@ pub struct CheckArgs {
 /// `devices`
 #[derive(Args, Debug)]
 pub struct DevicesArgs {
+    #[command(flatten)]
+    pub file: ConfigFile,
     /// As JSON on stdout
     #[arg(long)]
     pub json: bool,

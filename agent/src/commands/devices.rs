@@ -1,14 +1,20 @@
-//! `devices`: what the machine has: cameras with their formats, encoders, sound cards.
+//! `devices`: what the machine has: cameras with their formats, encoders, sound cards, GPIO lines.
 
 use std::process::ExitCode;
 
-use p2pcam_agent::media::{
-    audio,
-    video::{self, CameraInfo, CameraMode, EncoderInfo, EncoderKind, VideoCodec},
+use p2pcam_agent::{
+    config::{Config, GpioConfig, VideoEncoderSpec},
+    media::{
+        audio,
+        video::{self, CameraInfo, CameraMode, EncoderInfo, EncoderKind, VideoCodec},
+    },
 };
 use serde::Serialize;
 
-use super::cli::DevicesArgs;
+use super::{
+    cli::DevicesArgs,
+    gpio::{self, GpioChipRow, GpioRoleRow},
+};
 
 /// All that is listed.
 #[derive(Debug, Default, Serialize)]
@@ -16,6 +22,12 @@ pub struct Devices {
     pub cameras: Vec<CameraRow>,
     pub encoders: Vec<EncoderRow>,
     pub sound_cards: Vec<SoundCardRow>,
+    /// A control node that this user may not open, where that is why no card is listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_sound_card: Option<String>,
+    pub gpio_chips: Vec<GpioChipRow>,
+    /// What agent.toml names in [gpio].
+    pub gpio_roles: Vec<GpioRoleRow>,
 }
 
 /// A camera.
@@ -27,19 +39,25 @@ pub struct CameraRow {
     pub name: String,
     /// One line each, as in `MJPEG 1280x720 up to 30 fps`.
     pub formats: Vec<String>,
+    /// What `[video.controls]` can set, one line each, as in `brightness: 0 to 255, default 128`.
+    pub controls: Vec<String>,
 }
 
 /// A video encoder.
 #[derive(Debug, Serialize)]
 pub struct EncoderRow {
-    /// As in `openh264`.
+    /// For people: as in `openh264 (software)`; a word of `video.encoder` if the machine has none.
     pub name: String,
     /// As in `H.264`.
     pub codec: String,
     /// In hardware.
     pub hardware: bool,
-    /// Limits in words, as in `up to 1920x1080`; may be empty.
-    pub detail: String,
+    /// The machine has it.
+    pub there: bool,
+    /// What `video.encoder = "auto"` takes for raw pictures.
+    pub chosen: bool,
+    /// Why it is taken, or not.
+    pub reason: String,
 }
 
 /// A sound card's PCM device.
@@ -57,7 +75,13 @@ pub struct SoundCardRow {
 
 /// Prints a table for people, or JSON.
 pub fn devices(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
-    let devices = collect();
+    // A configuration that is wrong must not hide the devices that would put it right.
+    let config = super::load(args.file.config.as_deref(), &[]).map(|loaded| loaded.config);
+    let config = config.unwrap_or_else(|error| {
+        eprintln!("p2pcam-agent: {error:#}");
+        Config::default()
+    });
+    let devices = collect(&config.gpio);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&devices)?);
     } else {
@@ -67,11 +91,12 @@ pub fn devices(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks the media parts.
-fn collect() -> Devices {
+fn collect(config: &GpioConfig) -> Devices {
     let cameras = video::list_cameras().into_iter().filter(|camera| camera.capture);
-    let encoders = video::encoders().into_iter();
+    let encoders = video::encoders(&VideoEncoderSpec::Auto).into_iter();
     let cards = audio::list_sound_cards().into_iter();
     Devices {
+        refused_sound_card: audio::forbidden().map(|node| node.display().to_string()),
         cameras: cameras.map(camera_row).collect(),
         encoders: encoders.map(encoder_row).collect(),
         sound_cards: cards
@@ -82,6 +107,8 @@ fn collect() -> Devices {
                 plays: card.plays,
             })
             .collect(),
+        gpio_chips: gpio::chips(),
+        gpio_roles: gpio::roles(config),
     }
 }
 
@@ -92,6 +119,7 @@ fn camera_row(camera: CameraInfo) -> CameraRow {
         device: camera.path.display().to_string(),
         name: format!("{} ({})", camera.card, camera.driver),
         formats: camera.modes.iter().map(mode_words).chain(unusable).collect(),
+        controls: camera.controls,
     }
 }
 
@@ -105,15 +133,15 @@ fn mode_words(mode: &CameraMode) -> String {
 
 fn encoder_row(encoder: EncoderInfo) -> EncoderRow {
     EncoderRow {
-        name: encoder.name.to_owned(),
+        name: encoder.name,
         codec: match encoder.codec {
             VideoCodec::H264 => "H.264".into(),
             VideoCodec::Vp8 => "VP8".into(),
         },
-        hardware: match encoder.kind {
-            EncoderKind::Software => false,
-        },
-        detail: String::new(),
+        hardware: encoder.kind == EncoderKind::Hardware,
+        there: encoder.there,
+        chosen: encoder.chosen,
+        reason: encoder.reason,
     }
 }
 
@@ -124,15 +152,24 @@ fn table(devices: &Devices) -> String {
         for format in &camera.formats {
             text += &format!("      {format}\n");
         }
+        if !camera.controls.is_empty() {
+            text += "      controls\n";
+        }
+        for control in &camera.controls {
+            text += &format!("        {control}\n");
+        }
     }
     if devices.cameras.is_empty() {
         text += "  none: `--video auto` shows the test pattern\n";
     }
     text += "\nEncoders\n";
     for encoder in &devices.encoders {
-        let kind = if encoder.hardware { "hardware" } else { "software" };
-        let detail = if encoder.detail.is_empty() { String::new() } else { format!(", {}", encoder.detail) };
-        text += &format!("  {}  {}, {kind}{detail}\n", encoder.name, encoder.codec);
+        let verdict = match (encoder.chosen, encoder.there) {
+            (true, _) => "taken: ",
+            (false, true) => "",
+            (false, false) => "not taken: ",
+        };
+        text += &format!("  {}  {}, {verdict}{}\n", encoder.codec, encoder.name, encoder.reason);
     }
     if devices.encoders.is_empty() {
         text += "  none: only a source that is encoded already can be shown\n";
@@ -148,8 +185,12 @@ fn table(devices: &Devices) -> String {
         text += &format!("  alsa:{}  {} ({directions})\n", card.device, card.name);
     }
     if devices.sound_cards.is_empty() {
-        text += "  none: `--audio auto` plays a tone, talk-back goes to the log\n";
+        text += &match &devices.refused_sound_card {
+            Some(node) => format!("  this user may not open {node}: put it into the group `audio`\n"),
+            None => "  none: `--audio auto` plays a tone, talk-back goes to the log\n".to_owned(),
+        };
     }
+    text += &gpio::table(&devices.gpio_chips, &devices.gpio_roles);
     text
 }
 
@@ -172,24 +213,30 @@ mod tests {
                 device: "/dev/video0".into(),
                 name: "UVC Camera".into(),
                 formats: vec!["YUYV 640x480 up to 30 fps".into()],
+                controls: vec!["brightness: 0 to 255, default 128".into()],
             }],
             encoders: vec![EncoderRow {
-                name: "openh264".into(),
+                name: "openh264 (software)".into(),
                 codec: "H.264".into(),
                 hardware: false,
-                detail: String::new(),
+                there: true,
+                chosen: true,
+                reason: "nothing before it can be had".into(),
             }],
+            refused_sound_card: None,
             sound_cards: vec![SoundCardRow {
                 device: "plughw:CARD=Device,DEV=0".into(),
                 name: "USB PnP".into(),
                 captures: true,
                 plays: false,
             }],
+            ..Devices::default()
         });
         for line in [
             "  v4l2:/dev/video0  UVC Camera",
             "      YUYV 640x480 up to 30 fps",
-            "  openh264  H.264, software",
+            "        brightness: 0 to 255, default 128",
+            "  H.264  openh264 (software), taken: nothing before it can be had",
             "  alsa:plughw:CARD=Device,DEV=0  USB PnP (microphone)",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

@@ -5,6 +5,7 @@ mod check;
 pub mod cli;
 mod config;
 mod devices;
+mod gpio;
 mod hub;
 mod link;
 mod run;
@@ -26,12 +27,12 @@ const EXIT_CONFIG: u8 = 78;
 /// Runs the command and turns its end into an exit code.
 pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match &cli.command {
-        Command::Run(args) => {
-            serve(args.file.config.as_deref(), &args.settings(), |config| run::run(config, args.show_link))
-        }
-        Command::Hub(args) => {
-            serve(args.file.config.as_deref(), &args.settings(), |config| hub::hub(config, args.show_link))
-        }
+        Command::Run(args) => serve(args.file.config.as_deref(), &args.settings(), true, |config| {
+            run::run(config, args.show_link)
+        }),
+        Command::Hub(args) => serve(args.file.config.as_deref(), &args.settings(), false, |config| {
+            hub::hub(config, args.show_link)
+        }),
         Command::Check(args) => check::check(args),
         Command::Devices(args) => devices::devices(args),
         Command::Link(args) => {
@@ -42,7 +43,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("p2pcam-agent: {error:#}");
+            telemetry::log::last_words(&format!("p2pcam-agent: {error:#}"));
             match error.downcast_ref::<ConfigError>() {
                 Some(_) => ExitCode::from(EXIT_CONFIG),
                 None => ExitCode::FAILURE,
@@ -59,14 +60,17 @@ fn load(path: Option<&Path>, flags: &[Setting]) -> anyhow::Result<Loaded> {
     Ok(load_with(path, env, flags)?)
 }
 
-/// Loads the configuration, starts log and runtime, and serves until the future ends.
+/// Loads the configuration, starts log and runtime, and serves until the future ends. `camera`: the process is a device
+/// and not only the meeting point of some.
 fn serve<F: Future<Output = anyhow::Result<()>>>(
     path: Option<&Path>,
     flags: &[Setting],
+    camera: bool,
     command: impl FnOnce(Config) -> F,
 ) -> anyhow::Result<ExitCode> {
     let loaded = load(path, flags)?;
-    telemetry::init(&loaded.config.telemetry.log)?;
+    let device = camera.then(|| loaded.config.device.resolved_id());
+    telemetry::init(&loaded.config.telemetry.log, device.as_deref())?;
     tracing::info!(
         version = cli::VERSION,
         file = %loaded.path.as_deref().map_or("none, defaults".into(), Path::to_string_lossy),

@@ -1,7 +1,10 @@
 //! `run`: serves the camera to viewers.
 
+use std::future::pending;
+
 use anyhow::Context;
 use p2pcam_agent::{
+    board::{Board, Gpio, Hotplug},
     config::{Config, LinkKind, SignalingConfig},
     hub::{self, DeviceId, Hub},
     media::{
@@ -20,10 +23,15 @@ use super::{announce, server::Server};
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config, show_link: bool) -> anyhow::Result<()> {
     let server = Server::start(&config).await?;
+    let health = server.health.clone();
+    let board = Board { hotplug: Hotplug::start(), health, ..Board::default() };
+    // Before anything captures: the privacy switch is read here.
+    let gpio = Gpio::start(&config.gpio, &board, &server.metrics)?;
     let media = Media {
-        video: VideoPipeline::start(&config.video, &server.metrics)?,
-        audio: AudioPipeline::start(&config.audio, &server.metrics)?,
-        talkback: TalkBack::start(&config.audio, &server.metrics)?,
+        video: VideoPipeline::start(&config.video, &board, &server.metrics)?,
+        audio: AudioPipeline::start(&config.audio, &board, &server.metrics)?,
+        talkback: TalkBack::start(&config.audio, &board, &server.metrics)?,
+        board,
     };
     let what = format!(
         "picture: {}; sound: {}; talk-back: {}",
@@ -37,7 +45,16 @@ pub async fn run(config: Config, show_link: bool) -> anyhow::Result<()> {
     let (link, carrier) = open_link(&config, &server, show_link, &what).await?;
     server.ready(&what);
     let stop = server.stop.clone();
-    sessions.serve(link, stop.clone()).await;
+    let shown = async {
+        match &gpio {
+            Some(gpio) => gpio.follow().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = sessions.serve(link, stop.clone()) => {}
+        () = shown => {}
+    }
     // The link may be over for good (stdin closed): so is the agent.
     stop.cancel();
     if let Some(carrier) = carrier {

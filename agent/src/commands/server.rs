@@ -9,9 +9,10 @@ use p2pcam_agent::{
         self,
         health::{Health, Level},
         http::Endpoint,
+        liveness::Liveness,
         metrics::Metrics,
         process::ProcessMetrics,
-        service,
+        service, watchdog,
     },
 };
 use tokio::{
@@ -27,7 +28,8 @@ pub struct Server {
     pub metrics: Metrics,
     /// Cancelled by SIGTERM, SIGINT or the end of the link.
     pub stop: CancellationToken,
-    health: Health,
+    /// All parts say here how they do.
+    pub health: Health,
     endpoint: JoinHandle<Result<(), telemetry::http::EndpointError>>,
 }
 
@@ -48,6 +50,8 @@ impl Server {
                 None => Ok(()),
             }
         });
+        let (h, s) = (health.clone(), stop.clone());
+        tokio::spawn(s.run_until_cancelled_owned(watchdog::watch(Liveness::process(), h)));
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let asked = stop.clone();

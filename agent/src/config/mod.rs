@@ -6,6 +6,8 @@
 
 mod audio;
 mod device;
+mod encoder;
+mod gpio;
 mod hub;
 mod ice;
 mod load;
@@ -23,6 +25,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     audio::*,
     device::*,
+    encoder::*,
+    gpio::*,
     hub::*,
     ice::*,
     load::{DEFAULT_PATH, Loaded, Override, Setting, load, load_with, parse},
@@ -46,6 +50,8 @@ pub struct Config {
     pub video: VideoConfig,
     /// Microphone and speaker.
     pub audio: AudioConfig,
+    /// The board's lines.
+    pub gpio: GpioConfig,
     /// The hub inside the agent, and the stand-alone hub.
     pub hub: HubConfig,
     /// Where viewers' messages come from.

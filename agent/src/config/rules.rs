@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{Config, Place, Problem, VideoSourceSpec, device::is_device_id, problem::nearest};
+use super::{
+    Config, LineSpec, NightMode, Place, Problem, VideoEncoderSpec, VideoSourceSpec, device::is_device_id,
+    problem::nearest,
+};
 
 /// Allowed numbers of a key: `min..=max`, even ones only where `even`.
 pub(super) struct Range {
@@ -25,6 +28,8 @@ pub(super) fn range(key: &str) -> Option<Range> {
         "video.keyframe_interval_s" => (1, 600, "seconds"),
         // RFC 6716 section 2.1.1.
         "audio.bitrate_kbps" => (6, 510, "kbit/s"),
+        "gpio.ir_cut_pulse_ms" => (10, 1000, "milliseconds"),
+        "gpio.debounce_ms" => (0, 1000, "milliseconds"),
         "hub.turn_ttl_s" => (60, 604_800, "seconds"),
         "hub.max_viewers" | "hub.max_devices" => (1, 10_000, "connections"),
         "ice.port" => (0, 65_535, "(0: any free port)"),
@@ -43,8 +48,15 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
         }
         "video.source" => choice(value, &["auto", "pattern"], &["file:PATH", "v4l2:/dev/videoN"])
             .and_then(|()| VideoSourceSpec::parse(value).map(drop).map_err(|error| error.to_string())),
+        "video.encoder" => {
+            choice(value, &["auto", "mpp", "m2m", "passthrough", "openh264"], &["m2m:/dev/videoN"])
+                .and_then(|()| VideoEncoderSpec::parse(value).map(drop).map_err(|error| error.to_string()))
+        }
         "audio.source" => choice(value, &["auto", "tone", "none"], &["file:PATH", "alsa:DEVICE"]),
         "audio.sink" => choice(value, &["auto", "log", "none"], &["alsa:DEVICE"]),
+        "gpio.status_led" | "gpio.ir_cut" | "gpio.ir_light" | "gpio.light_sensor" | "gpio.privacy_switch" => {
+            LineSpec::parse(value).map(drop)
+        }
         "signaling.link" => choice(value, &["embedded", "stdio"], &["unix:PATH", "ws://HOST", "wss://HOST"]),
         "hub.http" | "hub.https" | "telemetry.listen" => {
             if value.is_empty() || is_address(value) {
@@ -130,6 +142,21 @@ pub(super) fn together(config: &Config, place: impl Fn(&str) -> Place) -> Vec<Pr
     let mut refuse = |key: &str, what: String, advice: &str| {
         problems.push(Problem { place: place(key), what, advice: advice.into() });
     };
+    let gpio = &config.gpio;
+    if gpio.night == NightMode::Sensor && gpio.light_sensor.is_none() {
+        refuse(
+            "gpio.night",
+            "`gpio.night` is \"sensor\" without `gpio.light_sensor`".into(),
+            "name the line of the sensor, or set gpio.night to \"off\" or \"on\"",
+        );
+    }
+    if gpio.ir_cut.len() > 2 {
+        refuse(
+            "gpio.ir_cut",
+            format!("`gpio.ir_cut` names {} lines", gpio.ir_cut.len()),
+            "give one line (a level) or two (pulses)",
+        );
+    }
     let hub = &config.hub;
     match (&hub.certificate, &hub.private_key) {
         (Some(_), None) => refuse(
@@ -245,6 +272,8 @@ mod tests {
         assert_eq!(asked(|_| {}), "");
         assert!(asked(|c| c.hub.certificate = Some("c.pem".into())).contains("without `hub.private_key`"));
         assert!(asked(|c| c.hub.private_key = Some("k.pem".into())).contains("without `hub.certificate`"));
+        assert!(asked(|c| c.gpio.night = NightMode::Sensor).contains("without `gpio.light_sensor`"));
+        assert!(asked(|c| c.gpio.ir_cut = vec!["a".into(); 3]).contains("3 lines"));
         assert!(asked(|c| c.hub.turn = vec!["turn:a".into()]).contains("turn_secret_file"));
         assert!(asked(|c| c.hub.https = c.hub.http.clone()).contains("both 127.0.0.1:8080"));
         assert!(asked(|c| c.signaling.link = "unix:here".into()).contains("relative path here"));

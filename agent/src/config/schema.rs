@@ -31,6 +31,8 @@ pub enum Kind {
     List(Box<Kind>),
     /// A section, or each table of a list of tables.
     Table(Vec<Key>),
+    /// A table whose keys are no words of ours but names, all of one kind.
+    Names(Box<Kind>),
 }
 
 /// A key and what it takes.
@@ -142,6 +144,13 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         Ok(value)
     }
 
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let mut keys = Vec::new();
+        let value = visitor.visit_map(Fields { left: &["name"], keys: &mut keys })?;
+        self.0.kind = keys.pop().map(|key| Kind::Names(Box::new(key.kind)));
+        Ok(value)
+    }
+
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -166,7 +175,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     forward_to_deserialize_any! {
-        i128 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct map identifier ignored_any
+        i128 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 
@@ -228,6 +237,8 @@ mod tests {
         assert_eq!(kind("video.width"), (Kind::Integer(0, u32::MAX.into()), false));
         assert_eq!(kind("ice.port"), (Kind::Integer(0, u16::MAX.into()), false));
         assert_eq!(kind("ice.loopback"), (Kind::Bool, false));
+        let number = Kind::Integer(i64::MIN, i64::MAX);
+        assert_eq!(kind("video.controls"), (Kind::Names(Box::new(number)), false));
         assert_eq!(kind("ice.policy"), (Kind::Word(&["all", "relay"]), false));
         assert_eq!(kind("device.state_dir"), (Kind::Text, true));
         assert_eq!(kind("hub.stun"), (Kind::List(Box::new(Kind::Text)), false));

@@ -104,6 +104,11 @@ pub(super) fn check(
                 }
             }
         }
+        (Kind::Names(element), Value::Table(table)) => {
+            for (name, value) in table {
+                check(&format!("{path}.{name}"), element, value, at.entry(name).1, seen, problems);
+            }
+        }
         _ => refuse(format!("give {}", wanted(kind))),
     }
 }
@@ -144,6 +149,7 @@ fn wanted(kind: &Kind) -> String {
             Kind::Table(_) => "a list of tables, each under its own [[section.key]]".into(),
             _ => "a list, as in [\"one\", \"two\"]".into(),
         },
+        Kind::Names(element) => format!("a table, each value {}", wanted(element)),
         Kind::Table(_) => "a section: a line with its name in [brackets], its keys below".into(),
     }
 }
@@ -170,16 +176,16 @@ fn shown(value: &Value) -> String {
 /// advice.
 pub(super) fn read(kind: &Kind, text: &str) -> Result<Value, String> {
     let text_or_toml = |otherwise: &dyn Fn() -> Result<Value, String>| {
-        if text.trim_start().starts_with('[') {
+        if text.trim_start().starts_with(['[', '{']) {
             // `text` is one value: a line break could otherwise start another key.
             let table: toml::Table = format!("value = {text}")
                 .parse()
-                .map_err(|error: toml::de::Error| format!("not a TOML list: {}", error.message()))?;
+                .map_err(|error: toml::de::Error| format!("not TOML: {}", error.message()))?;
             table
                 .into_iter()
                 .find(|(key, _)| key == "value")
                 .map(|(_, value)| value)
-                .ok_or_else(|| "not a TOML list".to_owned())
+                .ok_or_else(|| "not TOML".to_owned())
         } else {
             otherwise()
         }
@@ -198,6 +204,7 @@ pub(super) fn read(kind: &Kind, text: &str) -> Result<Value, String> {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Ok(Value::Array(parts.map(|part| Value::String(part.into())).collect()))
         }),
+        Kind::Names(_) => text_or_toml(&|| Err("give a TOML table, as in { brightness = 128 }".into())),
         Kind::List(_) | Kind::Table(_) => {
             text_or_toml(&|| Err("give a TOML list, as in [{ urls = [\"stun:stun.example.net\"] }]".into()))
         }
@@ -219,7 +226,14 @@ mod tests {
         assert_eq!(read(&texts(), "a, b").unwrap(), two);
         assert_eq!(read(&texts(), r#"["a", "b"]"#).unwrap(), two);
         assert_eq!(read(&texts(), "").unwrap(), Value::Array(Vec::new()));
-        assert!(read(&texts(), r#"["a", "#).unwrap_err().starts_with("not a TOML list"));
+        assert!(read(&texts(), r#"["a", "#).unwrap_err().starts_with("not TOML"));
+    }
+
+    #[test]
+    fn a_table_of_names_is_read_as_toml() {
+        let names = Kind::Names(Box::new(Kind::Integer(0, 9)));
+        assert_eq!(read(&names, "{ gain = 3 }").unwrap().get("gain"), Some(&Value::Integer(3)));
+        assert!(read(&names, "gain=3").unwrap_err().contains("{ brightness = 128 }"));
     }
 
     #[test]

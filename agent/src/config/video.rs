@@ -1,6 +1,6 @@
 //! `[video]`: camera and encoder.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct VideoConfig {
     /// `auto` (first camera, else the test pattern), `pattern`, `file:PATH` or `v4l2:/dev/videoN`.
     pub source: String,
+    /// `auto`, `mpp`, `m2m`, `m2m:/dev/videoN`, `passthrough` or `openh264`.
+    pub encoder: String,
     /// Picture width in pixels; the nearest that the camera has is taken.
     pub width: u32,
     /// Picture height in pixels.
@@ -20,17 +22,21 @@ pub struct VideoConfig {
     pub bitrate_kbps: u32,
     /// Seconds between key frames when nobody asks for one.
     pub keyframe_interval_s: u32,
+    /// Controls of the camera, by the names that v4l2-ctl has for them, set whenever it is opened.
+    pub controls: BTreeMap<String, i64>,
 }
 
 impl Default for VideoConfig {
     fn default() -> Self {
         Self {
             source: "auto".into(),
+            encoder: "auto".into(),
             width: 1280,
             height: 720,
             fps: 30,
             bitrate_kbps: 2000,
             keyframe_interval_s: 10,
+            controls: BTreeMap::new(),
         }
     }
 }

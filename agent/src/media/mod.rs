@@ -1,5 +1,5 @@
 //! Picture and sound: sources, encoders, fan-out to viewers, talk-back. Knows no session.
 
 pub mod audio;
-mod backoff;
+pub(crate) use crate::board::backoff;
 pub mod video;

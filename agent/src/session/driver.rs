@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
 
@@ -18,6 +18,7 @@ use super::{
     warm_up::WarmUp,
 };
 use crate::{
+    board::Viewer,
     media::{
         audio::{AudioFrame, AudioSubscription, TalkPacket, Talker},
         video::{AccessUnit, VideoSubscription},
@@ -58,6 +59,11 @@ struct Running {
     ever_connected: bool,
     video: Option<VideoSubscription>,
     warm_up: WarmUp,
+    privacy: watch::Receiver<Option<Arc<str>>>,
+    /// Counts as a viewer while there is a path.
+    seen: Option<Viewer>,
+    /// The picture whose packets have been made and not sent yet, and when they were made.
+    sending: Option<(Arc<AccessUnit>, Instant)>,
     audio: Option<AudioSubscription>,
     talker: Option<(Talker, Instant)>,
     /// The log says already that the viewer's voice is not played.
@@ -76,6 +82,9 @@ impl Session {
             ever_connected: false,
             video: None,
             warm_up: WarmUp::default(),
+            privacy: self.shared.media.board.privacy.changes(),
+            seen: None,
+            sending: None,
             audio: None,
             talker: None,
             unheard: false,
@@ -111,6 +120,13 @@ impl Session {
                 event = self.endpoint.next() => self.network(run, event),
                 unit = next_unit(&mut run.video) => self.picture(run, unit),
                 frame = next_frame(&mut run.audio) => self.sound(run, frame),
+                Ok(()) = run.privacy.changed() => {
+                    let closed = run.privacy.borrow_and_update().clone();
+                    // Whoever comes no further than to an offer hears of the end alone.
+                    if run.peer.is_some() {
+                        self.tell_privacy(closed.as_deref(), true);
+                    }
+                },
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -149,6 +165,9 @@ impl Session {
         }
         if let Some(peer) = &mut run.peer {
             self.transmit(peer);
+        }
+        if let Some((unit, packetized)) = run.sending.take() {
+            self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
         }
         end
     }
@@ -211,6 +230,7 @@ impl Session {
             self.shared.metrics.path.observe(run.started.elapsed().as_secs_f64());
         }
         self.shared.metrics.connected.inc();
+        run.seen = Some(self.shared.media.board.viewers.join());
         let Some(peer) = &mut run.peer else { return };
         let path = peer.path();
         info!("connected after {} ms, {path}", run.started.elapsed().as_millis());
@@ -313,6 +333,8 @@ impl Session {
         info!("offer answered in {:.1} ms: {}", arrived.elapsed().as_secs_f32() * 1e3, peer.words());
         run.trickle.place = offer.place(&peer);
         self.tell_candidates(&run.trickle, &mut peer);
+        let closed = run.privacy.borrow_and_update().clone();
+        self.tell_privacy(closed.as_deref(), false);
         self.take_candidates(&mut run.trickle, &mut peer, &offer);
         // The camera and the encoder wake up while the path is being made.
         run.video = peer.video_codec().map(|codec| shared.media.video.subscribe(codec));
@@ -356,6 +378,7 @@ impl Session {
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
             send_picture(peer, Instant::now(), &unit);
+            run.sending = Some((unit, Instant::now()));
         } else if !run.warm_up.keep(unit) {
             // It takes long: the camera sleeps again until there is a path.
             run.video = None;

@@ -1,4 +1,5 @@
-//! Interceptors for the viewer's RTCP: requests that the application acts on are handed up, floods of NACKs are cut.
+//! Interceptors for RTCP: requests that the application acts on are handed up, floods of NACKs are cut, and what goes
+//! out may be set right.
 
 use std::{
     collections::VecDeque,
@@ -31,9 +32,12 @@ const RESEND_INTERVAL: Duration = Duration::from_millis(80);
 const REMEMBERED: usize = 50;
 
 /// What an interceptor does with what passes.
-trait Pass {
+pub(super) trait Pass {
     /// Looks at an inbound packet and may change it. Gives what else comes in with it.
     fn inbound(&mut self, packet: &mut TaggedPacket) -> Option<TaggedPacket>;
+
+    /// May change an outbound packet.
+    fn outbound(&mut self, _packet: &mut TaggedPacket) {}
 
     /// A stream of ours begins.
     fn begins(&mut self, _ssrc: u32) {}
@@ -42,8 +46,8 @@ trait Pass {
     fn is_over(&mut self, _ssrc: u32) {}
 }
 
-/// An interceptor that only looks at what comes in.
-pub struct Inbound<P> {
+/// An interceptor of one [`Pass`].
+pub struct Passing<P> {
     pass: P,
     read: VecDeque<TaggedPacket>,
     write: VecDeque<TaggedPacket>,
@@ -135,14 +139,21 @@ impl NackGuard {
     }
 }
 
-impl<P: Default> Inbound<P> {
+impl<P: Default> Passing<P> {
     /// Ready for the chain.
     pub fn new() -> Self {
-        Self { pass: P::default(), read: VecDeque::new(), write: VecDeque::new() }
+        Self::with(P::default())
     }
 }
 
-impl<P: Pass> Protocol<TaggedPacket, TaggedPacket, ()> for Inbound<P> {
+impl<P> Passing<P> {
+    /// Ready for the chain.
+    pub fn with(pass: P) -> Self {
+        Self { pass, read: VecDeque::new(), write: VecDeque::new() }
+    }
+}
+
+impl<P: Pass> Protocol<TaggedPacket, TaggedPacket, ()> for Passing<P> {
     type Rout = TaggedPacket;
     type Wout = TaggedPacket;
     type Eout = ();
@@ -160,7 +171,8 @@ impl<P: Pass> Protocol<TaggedPacket, TaggedPacket, ()> for Inbound<P> {
         self.read.pop_front()
     }
 
-    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+    fn handle_write(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
+        self.pass.outbound(&mut packet);
         self.write.push_back(packet);
         Ok(())
     }
@@ -170,7 +182,7 @@ impl<P: Pass> Protocol<TaggedPacket, TaggedPacket, ()> for Inbound<P> {
     }
 }
 
-impl<P: Pass + Send + Sync> Interceptor for Inbound<P> {
+impl<P: Pass + Send + Sync> Interceptor for Passing<P> {
     fn bind_local_stream(&mut self, info: &StreamInfo) {
         self.pass.begins(info.ssrc);
     }

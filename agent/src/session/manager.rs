@@ -18,6 +18,7 @@ use super::{
     peer::new_certificate,
 };
 use crate::{
+    board::Board,
     config::{IceConfig, IcePolicy, SessionConfig},
     media::{
         audio::{AudioPipeline, TalkBack},
@@ -45,6 +46,8 @@ pub struct Media {
     pub audio: AudioPipeline,
     /// The viewers' voices.
     pub talkback: TalkBack,
+    /// Whether they are allowed, and who is told of viewers.
+    pub board: Board,
 }
 
 /// What all sessions share.
@@ -201,6 +204,8 @@ impl Sessions {
             Body::Candidate(candidate) => Command::Candidate(candidate),
             Body::Error(error) => Command::Error(error),
             Body::Bye(bye) => Command::Bye(bye),
+            // Only devices have something to say in this way.
+            Body::Notice(_) => return None,
         };
         let last_word = matches!(command, Command::Error(_) | Command::Bye(_));
         match mailboxes.get(&id).map(|mailbox| mailbox.commands.try_send(command)) {
@@ -226,9 +231,10 @@ impl Sessions {
         tasks: &mut JoinSet<SessionId>,
         goodbye: &CancellationToken,
     ) -> Mailbox {
-        let servers = self.servers(connect);
+        let span = info_span!("viewer", session = %id);
         let policy: IcePolicy = self.0.ice.policy;
-        let endpoint = self.0.transport.open(&servers, policy);
+        // What the transport starts for the session tells of it too.
+        let endpoint = span.in_scope(|| self.0.transport.open(&self.servers(connect), policy));
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let session = Session {
             id: id.clone(),
@@ -240,7 +246,6 @@ impl Sessions {
         };
         self.0.metrics.open.inc();
         let open = Open(self.0.metrics.open.clone());
-        let span = info_span!("viewer", session = %id);
         tasks.spawn(
             async move {
                 // A session that breaks gives its place back too.

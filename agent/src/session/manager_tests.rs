@@ -4,6 +4,7 @@ use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 
 use super::*;
 use crate::{
+    board::Board,
     config::{AudioConfig, VideoConfig},
     signaling::{
         link::{Carrier, pair},
@@ -26,6 +27,10 @@ struct Agent {
 
 impl Agent {
     async fn start(config: SessionConfig) -> Self {
+        Self::start_on(config, Board::default()).await
+    }
+
+    async fn start_on(config: SessionConfig, board: Board) -> Self {
         let metrics = Metrics::new();
         let ice = IceConfig { loopback: true, ..IceConfig::default() };
         let transport = Transport::bind(&ice, &metrics).await.expect("loopback");
@@ -33,9 +38,10 @@ impl Agent {
             VideoConfig { source: "pattern".into(), width: 320, height: 180, ..VideoConfig::default() };
         let audio = AudioConfig { source: "none".into(), sink: "log".into(), ..AudioConfig::default() };
         let media = Media {
-            video: VideoPipeline::start(&video, &metrics).expect("a pattern"),
-            audio: AudioPipeline::start(&audio, &metrics).expect("silence"),
-            talkback: TalkBack::start(&audio, &metrics).expect("no speaker"),
+            video: VideoPipeline::start(&video, &Board::default(), &metrics).expect("a pattern"),
+            audio: AudioPipeline::start(&audio, &Board::default(), &metrics).expect("silence"),
+            talkback: TalkBack::start(&audio, &Board::default(), &metrics).expect("no speaker"),
+            board,
         };
         let sessions = Sessions::new(&config, &ice, transport.clone(), media, &metrics).expect("sessions");
         let (link, carrier) = pair("test");
@@ -181,4 +187,22 @@ async fn a_link_that_takes_nothing_does_not_hold_up_the_end() {
     agent.answered().await;
     agent.stop.cancel();
     timeout(GOODBYE + Duration::from_millis(500), agent.serving).await.expect("in time").expect("whole");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_are_told_of_the_privacy_switch_when_they_come_and_when_it_changes() {
+    let board = Board::default();
+    let (privacy, words) = (board.privacy.clone(), "the privacy switch is on");
+    privacy.set(Some(words.into()));
+    let mut agent = Agent::start_on(SessionConfig::default(), board).await;
+    agent.answered().await;
+    let notice = |body| match body {
+        Body::Notice(notice) => Some((notice.code, notice.message)),
+        _ => None,
+    };
+    assert_eq!(agent.hear("a notice", notice).await, ("privacy-on".into(), words.into()));
+    privacy.set(None);
+    assert_eq!(agent.hear("a notice", notice).await.0, "privacy-off");
+    privacy.set(Some(words.into()));
+    assert_eq!(agent.hear("a notice", notice).await.0, "privacy-on");
 }

@@ -58,14 +58,37 @@ pub mod uri {
     pub const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 }
 
+/// What RTP time a stream gives to an instant of the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct RtpClock {
+    /// Ticks per second.
+    rate: u32,
+    /// RTP time at `epoch` (RFC 3550 section 5.1: random).
+    offset: u32,
+    epoch: Instant,
+}
+
+impl RtpClock {
+    /// Starts at `epoch`; `random` seeds the RTP time.
+    pub fn new(rate: u32, epoch: Instant, random: u64) -> Self {
+        Self { rate, offset: random as u32, epoch }
+    }
+
+    /// RTP time of an instant, also of one before the epoch (a replayed picture).
+    pub fn at(&self, instant: Instant) -> u32 {
+        let ticks = |d: std::time::Duration| (d.as_nanos() * u128::from(self.rate) / 1_000_000_000) as u32;
+        match instant.checked_duration_since(self.epoch) {
+            Some(after) => self.offset.wrapping_add(ticks(after)),
+            None => self.offset.wrapping_sub(ticks(self.epoch.duration_since(instant))),
+        }
+    }
+}
+
 /// One outgoing RTP stream: its identity, clock and sequence.
 pub struct RtpStream {
     ssrc: u32,
     payload_type: u8,
-    clock_rate: u32,
-    /// RTP time at `epoch` (RFC 3550 section 5.1: random).
-    offset: u32,
-    epoch: Instant,
+    clock: RtpClock,
     sequence: u16,
     mid: Bytes,
     extensions: ExtensionIds,
@@ -85,22 +108,10 @@ impl RtpStream {
         Self {
             ssrc,
             payload_type,
-            clock_rate,
-            offset: random as u32,
-            epoch,
+            clock: RtpClock::new(clock_rate, epoch, random),
             sequence: (random >> 32) as u16,
             mid: Bytes::copy_from_slice(mid.as_bytes()),
             extensions,
-        }
-    }
-
-    /// RTP time of an instant of capture, also of one before the epoch (a replayed picture).
-    fn timestamp(&self, captured: Instant) -> u32 {
-        let ticks =
-            |d: std::time::Duration| (d.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000) as u32;
-        match captured.checked_duration_since(self.epoch) {
-            Some(after) => self.offset.wrapping_add(ticks(after)),
-            None => self.offset.wrapping_sub(ticks(self.epoch.duration_since(captured))),
         }
     }
 
@@ -122,7 +133,7 @@ impl RtpStream {
             ..Default::default()
         };
         self.sequence = self.sequence.wrapping_add(1);
-        let send_time = abs_send_time(now.saturating_duration_since(self.epoch));
+        let send_time = abs_send_time(now.saturating_duration_since(self.clock.epoch));
         let own = [(self.extensions.mid, self.mid.clone()), (self.extensions.abs_send_time, send_time)];
         for (id, value) in own.iter().chain(extra) {
             if *id != 0 {
@@ -169,7 +180,7 @@ impl VideoPackets {
         now: Instant,
     ) -> Result<Vec<rtp::Packet>, rtc::shared::error::Error> {
         let payloads = self.payloader.payload(MAX_PAYLOAD, data)?;
-        let timestamp = self.stream.timestamp(captured);
+        let timestamp = self.stream.clock.at(captured);
         let last = payloads.len().saturating_sub(1);
         // Zero minimum and maximum: show at once, this is a live view.
         let playout = (self.stream.extensions.playout_delay, Bytes::from_static(&[0, 0, 0]));
@@ -183,9 +194,10 @@ impl VideoPackets {
     }
 }
 
-/// How far the capture clock may run from the sample count before the RTP clock follows it, in seconds: more than the
-/// jitter of capture stamps, less than what an ear takes as out of step with the picture.
-const AUDIO_RESYNC: f64 = 0.08;
+/// How far the capture times may be from the sample count before RTP time jumps to them, in seconds. Blocks of a source
+/// follow each other without a gap on the monotonic clock, so this is a loss of sound; half of what sound and picture
+/// may be out of step.
+const AUDIO_RESYNC: f64 = 0.01;
 
 /// Makes the packets of an audio track: one frame, one packet.
 pub struct AudioPackets {
@@ -203,11 +215,11 @@ impl AudioPackets {
     /// The packet of one 20 ms frame; `level` in -dBov, 0 to 127. RTP time counts samples, as receivers expect, and
     /// follows the capture clock over gaps.
     pub fn packetize(&mut self, data: Bytes, level: u8, captured: Instant, now: Instant) -> rtp::Packet {
-        let clock = self.stream.timestamp(captured);
-        let tolerance = (AUDIO_RESYNC * f64::from(self.stream.clock_rate)) as i32;
+        let clock = self.stream.clock.at(captured);
+        let tolerance = (AUDIO_RESYNC * f64::from(self.stream.clock.rate)) as i32;
         let counted = self.next.filter(|next| (clock.wrapping_sub(*next) as i32).abs() <= tolerance);
         let timestamp = counted.unwrap_or(clock);
-        self.next = Some(timestamp.wrapping_add(self.stream.clock_rate / 50));
+        self.next = Some(timestamp.wrapping_add(self.stream.clock.rate / 50));
         // RFC 3551 section 4.1: the marker is on the first packet of a talkspurt.
         let marker = counted.is_none();
         let level = (self.stream.extensions.audio_level, Bytes::copy_from_slice(&[level & 0x7f]));
@@ -230,8 +242,8 @@ mod tests {
     fn rtp_time_follows_the_capture_clock_in_both_directions() {
         let epoch = Instant::now();
         let s = stream(epoch, ExtensionIds::default());
-        assert_eq!(s.timestamp(epoch + Duration::from_millis(500)), 45_100);
-        assert_eq!(s.timestamp(epoch - Duration::from_millis(10)), 100u32.wrapping_sub(900));
+        assert_eq!(s.clock.at(epoch + Duration::from_millis(500)), 45_100);
+        assert_eq!(s.clock.at(epoch - Duration::from_millis(10)), 100u32.wrapping_sub(900));
     }
 
     #[test]
@@ -271,6 +283,8 @@ mod tests {
         assert_eq!(at(0), (0, true));
         assert_eq!(at(25), (160, false));
         assert_eq!(at(38), (320, false));
+        // An overrun lost one frame.
+        assert_eq!(at(80), (640, true));
         assert_eq!(at(1000), (8000, true));
     }
 }

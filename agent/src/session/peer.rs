@@ -35,9 +35,10 @@ use rtc::{
 };
 
 use super::{
-    feedback::{GUARD_SLOT, Inbound, NackGuard, RequestTap, TAP_SLOT},
+    feedback::{GUARD_SLOT, NackGuard, Passing, RequestTap, TAP_SLOT},
     negotiation::{AudioChoice, VideoChoice},
-    packets::{AudioPackets, RtpStream, VideoPackets, uri},
+    packets::{AudioPackets, RtpClock, RtpStream, VideoPackets, uri},
+    reports::{CaptureReports, REPORT_SLOT},
     tracks::{self, AUDIO_TRACK, Seeds, VIDEO_TRACK, extension_ids},
 };
 use crate::media::{
@@ -145,9 +146,11 @@ impl Peer {
             tracks::register_audio(&mut engine, choice)?;
         }
         let registry = configure_rtcp_reports(configure_nack(Registry::new(), &mut engine));
+        let seeds = Seeds::new();
         let registry = configure_twcc(registry, &mut engine)?
-            .with(Slot::Custom(GUARD_SLOT), Inbound::<NackGuard>::new())
-            .with(Slot::Custom(TAP_SLOT), Inbound::<RequestTap>::new());
+            .with(Slot::Custom(REPORT_SLOT), Passing::with(report_clocks(&seeds, now, &with)))
+            .with(Slot::Custom(GUARD_SLOT), Passing::<NackGuard>::new())
+            .with(Slot::Custom(TAP_SLOT), Passing::<RequestTap>::new());
         for (uri, kind) in [
             (uri::MID, RtpCodecKind::Video),
             (uri::MID, RtpCodecKind::Audio),
@@ -183,7 +186,6 @@ impl Peer {
             .with_interceptor_registry(registry)
             .build(now)?;
 
-        let seeds = Seeds::new();
         let video_sender = match &with.video {
             Some((_, choice)) => {
                 Some(pc.add_track(tracks::video_track(choice, seeds.video_ssrc, seeds.rtx_ssrc))?)
@@ -402,6 +404,16 @@ impl Peer {
 }
 
 /// The stack's own answer has one; where it had none, no check would ever find the session.
+/// The clocks of the streams that this answer will send.
+fn report_clocks(seeds: &Seeds, epoch: Instant, with: &Answering<'_>) -> CaptureReports {
+    let video = RtpClock::new(90_000, epoch, seeds.video_start);
+    let audio = with.audio.as_ref().map(|(_, choice)| choice.send.clock_rate());
+    let audio = audio.map(|rate| (seeds.audio_ssrc, RtpClock::new(rate, epoch, seeds.audio_start)));
+    // A retransmission carries the time of what it repeats (RFC 4588 section 4).
+    let video = [(seeds.video_ssrc, video), (seeds.rtx_ssrc, video)];
+    CaptureReports::new(video.into_iter().chain(audio))
+}
+
 fn ufrag_of(answer: &str) -> String {
     answer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().trim().to_owned()
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// How a part does; worse ones compare greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -42,7 +43,13 @@ pub struct Report {
 
 /// The shared set of conditions, cheap to clone. Names are literals, so it cannot grow without bound.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, (Level, String)>>>);
+pub struct Health(Arc<Parts>);
+
+#[derive(Debug, Default)]
+struct Parts {
+    conditions: Mutex<BTreeMap<&'static str, (Level, String)>>,
+    changed: watch::Sender<()>,
+}
 
 impl Health {
     /// No conditions yet.
@@ -57,10 +64,11 @@ impl Health {
         if before.map(|(level, _)| level).unwrap_or_default() == level {
             return;
         }
+        self.0.changed.send_replace(());
         match level {
-            Level::Ok => tracing::info!(part = name, %detail, "works"),
-            Level::Degraded => tracing::warn!(part = name, %detail, "degraded"),
-            Level::Failed => tracing::error!(part = name, %detail, "failed"),
+            Level::Ok => tracing::info!(part = name, "{name} works: {detail}"),
+            Level::Degraded => tracing::warn!(part = name, "{name} is degraded: {detail}"),
+            Level::Failed => tracing::error!(part = name, "{name} failed: {detail}"),
         }
     }
 
@@ -72,6 +80,12 @@ impl Health {
     /// The part is no longer there to have a condition.
     pub fn remove(&self, name: &'static str) {
         self.conditions().remove(name);
+        self.0.changed.send_replace(());
+    }
+
+    /// Tells when a level may have changed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
     }
 
     /// All conditions and the worst of them.
@@ -86,7 +100,7 @@ impl Health {
     }
 
     fn conditions(&self) -> MutexGuard<'_, BTreeMap<&'static str, (Level, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.conditions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

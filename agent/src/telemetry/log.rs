@@ -10,8 +10,15 @@ use std::{
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Put before field names in the journal: the span field `session` is `P2PCAM_SESSION` there, so that
-/// `journalctl P2PCAM_SESSION=01JD...` is one viewer's story.
+/// `journalctl P2PCAM_SESSION=01JD...` is one viewer's story. Bare names belong to systemd and to all programs together
+/// (systemd.journal-fields(7)): `SESSION` and `DEVICE` could be anybody's, as logind's sessions are.
 const JOURNAL_FIELD_PREFIX: &str = "P2PCAM";
+
+/// On each line in the journal: which camera wrote it, where the journals of many are kept in one place.
+const JOURNAL_DEVICE_FIELD: &str = "P2PCAM_DEVICE";
+
+/// What systemd takes from the head of a line on stderr as its priority (sd-daemon(3), `SD_ERR`).
+const JOURNAL_ERROR_MARK: &str = "<3>";
 
 /// Where the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,18 +63,19 @@ pub enum LogError {
     Twice,
 }
 
-/// Starts the log for the whole process, with a filter as in `info` or `p2pcam_agent::session=debug,info`.
+/// Starts the log for the whole process, with a filter as in `info` or `p2pcam_agent::session=debug,info`. `device` is
+/// this camera's id, if the process is one.
 ///
 /// If journald cannot be reached although stderr leads to it, lines go to stderr, which systemd stores as well.
 ///
 /// # Errors
 ///
 /// The filter is malformed, or the log has been started before.
-pub fn init(filter: &str) -> Result<Destination, LogError> {
+pub fn init(filter: &str, device: Option<&str>) -> Result<Destination, LogError> {
     let filter_layer =
         EnvFilter::try_new(filter).map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
     let mut destination = Destination::detect();
-    let layer = match journal(destination) {
+    let layer = match journal(destination, device) {
         Some(layer) => layer.boxed(),
         None => {
             let colour = destination == Destination::Stderr { colour: true };
@@ -82,13 +90,25 @@ pub fn init(filter: &str) -> Result<Destination, LogError> {
     Ok(destination)
 }
 
-fn journal(destination: Destination) -> Option<tracing_journald::Layer> {
+fn journal(destination: Destination, device: Option<&str>) -> Option<tracing_journald::Layer> {
     let layer = (destination == Destination::Journal).then(tracing_journald::layer)?.ok()?;
     Some(
         layer
             .with_field_prefix(Some(JOURNAL_FIELD_PREFIX.into()))
+            .with_custom_fields(device.map(|id| (JOURNAL_DEVICE_FIELD, id)))
             .with_syslog_identifier("p2pcam-agent".into()),
     )
+}
+
+/// Says why the process ends, also where the log could not be started, as by a wrong configuration: to stderr, in the
+/// journal as an error.
+pub fn last_words(words: &str) {
+    eprint!("{}", last_lines(words, Destination::detect()));
+}
+
+fn last_lines(words: &str, destination: Destination) -> String {
+    let mark = if destination == Destination::Journal { JOURNAL_ERROR_MARK } else { "" };
+    words.lines().map(|line| format!("{mark}{line}\n")).collect()
 }
 
 /// Device and inode of stderr.
@@ -106,6 +126,14 @@ fn is_stream(stream: &str, (device, inode): (u64, u64)) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_of_the_last_words_lines_is_an_error_in_the_journal() {
+        let words = "the configuration is wrong:\n  video.fps is 0";
+        let marked = "<3>the configuration is wrong:\n<3>  video.fps is 0\n";
+        assert_eq!(last_lines(words, Destination::Journal), marked);
+        assert_eq!(last_lines(words, Destination::Stderr { colour: true }), format!("{words}\n"));
+    }
 
     #[test]
     fn the_journal_is_taken_only_if_stderr_is_its_stream() {

@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use alsa::Direction;
+use p2pcam_agent::media::audio::try_open;
+
 use super::{finding::Finding, state};
 
 /// What `video.source` needs.
@@ -57,6 +60,11 @@ pub fn audio(source: &str, sink: &str) -> Vec<Finding> {
     if !named && source != "auto" && sink != "auto" {
         return findings;
     }
+    for (key, name, direction) in
+        [("audio.source", source, Direction::Capture), ("audio.sink", sink, Direction::Playback)]
+    {
+        findings.extend(name.strip_prefix("alsa:").map(|device| pcm(key, device, direction)));
+    }
     let what = "sound card";
     // The control device: unlike the PCM devices it is never busy.
     let found = nodes(Path::new("/dev/snd"), |name| numbered(name, "controlC"));
@@ -81,6 +89,23 @@ pub fn audio(source: &str, sink: &str) -> Vec<Finding> {
         },
     });
     findings
+}
+
+/// Whether a sound device that is named opens in its direction; it is closed again at once.
+fn pcm(key: &str, device: &str, direction: Direction) -> Finding {
+    match try_open(device, direction) {
+        Ok(()) => Finding::ok(key, format!("{device} opens")),
+        Err(error) => {
+            let busy =
+                error.root_cause().downcast_ref().is_some_and(|e: &alsa::Error| e.errno() == libc::EBUSY);
+            let text = format!("{error:#}");
+            if busy {
+                Finding::warn(key, text, "nothing to do if it is this agent's own service that holds it")
+            } else {
+                Finding::fail(key, text, format!("set {key} to a device that `p2pcam-agent devices` lists"))
+            }
+        }
+    }
 }
 
 fn refused(what: &str, device: &Path, error: &io::Error) -> Finding {
@@ -159,6 +184,13 @@ mod tests {
     fn a_file_to_play_must_be_there() {
         assert_eq!(video("file:/no/such.mp4").level, Level::Fail);
         assert_eq!(audio("file:/no/such.wav", "none")[0].level, Level::Fail);
+    }
+
+    #[test]
+    fn a_sound_device_that_is_not_there_is_a_failure_when_it_is_named() {
+        let findings = audio("alsa:hw:CARD=NoSuchCard", "log");
+        assert_eq!(findings[0].level, Level::Fail);
+        assert!(findings[0].advice.contains("p2pcam-agent devices"), "{}", findings[0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod channel;
 mod devices;
 mod finding;
+mod gpio;
 mod hub;
 mod ports;
 mod server;
@@ -89,6 +90,7 @@ async fn all(config: &Config) -> Vec<Finding> {
         devices::video(&config.video.source),
     ];
     findings.extend(devices::audio(&config.audio.source, &config.audio.sink));
+    findings.extend(gpio::all(&config.gpio));
     findings.extend(state::files(config));
     findings.extend(ports::all(config));
 

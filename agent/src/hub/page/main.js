@@ -39,6 +39,8 @@ let nextOffer = null;
 /** Sessions in a row that broke, and whether the pause after the last one still runs. */
 let failures = 0;
 let pausing = false;
+/** What the camera said of its privacy switch, in words; it stands as long as it holds. */
+let privacy = '';
 /** New candidates were asked for and have not brought the path back yet. */
 let repairing = false;
 const timers = {};
@@ -81,7 +83,7 @@ function openHub() {
     hooks: {
       resume: () => (running?.isStarted && running.pc.connectionState !== 'closed' ? running.id : null),
       opened() {
-        ui.notice('', true);
+        ui.notice(privacy, true);
         sessionStorage.setItem(TOKEN_KEY, token);
         if (interrupted || (wanted && state === 'hubLost')) want();
         // A hub that is full lets in and sends away again: what it said stays to be read.
@@ -120,7 +122,7 @@ function useToken(word) {
   signaling.open();
 }
 
-function onMessage({ session: id, connect, description, candidate, error, bye }) {
+function onMessage({ session: id, connect, description, candidate, notice, error, bye }) {
   if (connect) {
     nextOffer = { id, connect };
     // One that was prepared for an earlier offer has old servers or a session that is gone.
@@ -133,6 +135,11 @@ function onMessage({ session: id, connect, description, candidate, error, bye })
   }
   if (error) return onError(id, error);
   if (!running || id !== running.id) return;
+  if (notice) {
+    // Codes that this page does not know are for others.
+    if (/^privacy-/.test(notice.code)) tellPrivacy(notice.code === 'privacy-on');
+    return;
+  }
   if (bye) {
     const seen = running.firstPictureMs !== null;
     endRunning();
@@ -141,6 +148,11 @@ function onMessage({ session: id, connect, description, candidate, error, bye })
     interrupted = wanted;
     leave('ended', bye.reason);
   } else if (description || candidate !== undefined) running.receive({ description, candidate });
+}
+
+function tellPrivacy(on) {
+  privacy = on ? t('privacyOn') : '';
+  ui.notice(privacy, true);
 }
 
 function onError(id, { code, message = '' }) {
@@ -306,6 +318,7 @@ function endRunning() {
   latest = null;
   ui.video.srcObject = null;
   ui.picture(false);
+  privacy = '';
   // It spoke of a picture that went on.
   ui.notice('', true);
 }

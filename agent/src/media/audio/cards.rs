@@ -2,6 +2,8 @@
 
 use alsa::{Card, Ctl, Direction, card, ctl::DeviceIter};
 
+use super::forbidden;
+
 /// One PCM device of a sound card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoundCardInfo {
@@ -15,9 +17,21 @@ pub struct SoundCardInfo {
     pub plays: bool,
 }
 
-/// All PCM devices of all cards in the kernel's order; empty where the kernel has none.
+/// All PCM devices of all cards in the kernel's order; empty where the kernel has none, or
+/// none that this user may open (see [`forbidden`]).
 pub fn list_sound_cards() -> Vec<SoundCardInfo> {
     card::Iter::new().filter_map(Result::ok).flat_map(|card| devices(card).unwrap_or_default()).collect()
+}
+
+/// Why there is no card to take: none, or none that may be opened.
+pub fn without_cards() -> String {
+    match forbidden() {
+        Some(node) => format!(
+            "this user may not open {}: put it into the group `audio`, sudo usermod -aG audio USER",
+            node.display()
+        ),
+        None => "no sound card was found".into(),
+    }
 }
 
 fn devices(card: Card) -> alsa::Result<Vec<SoundCardInfo>> {

@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{AudioCodec, dsp::level::SILENCE_DBOV};
+use super::{AudioCodec, CardMetrics, dsp::level::SILENCE_DBOV};
 
 /// The label `codec`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,6 +43,10 @@ pub struct AudioMetrics {
     pub frames_dropped: Counter,
     /// Times that the source was opened again after it had failed.
     pub source_restarts: Counter,
+    /// By how many milliseconds the sound differs from the times written on it, as far as the card's clock tells.
+    pub sync_error_ms: RealGauge,
+    /// The microphone's card.
+    pub card: CardMetrics,
 }
 
 impl AudioMetrics {
@@ -55,6 +59,8 @@ impl AudioMetrics {
             listeners: Gauge::default(),
             frames_dropped: Counter::default(),
             source_restarts: Counter::default(),
+            sync_error_ms: RealGauge::default(),
+            card: CardMetrics::register(registry, "audio_source"),
         };
         let r = registry;
         r.register(
@@ -67,6 +73,11 @@ impl AudioMetrics {
         r.register("audio_listeners", "Subscriptions to the sound now", metrics.listeners.clone());
         r.register("audio_frames_dropped", "Frames that slow listeners lost", metrics.frames_dropped.clone());
         r.register("audio_source_restarts", "Reopenings of a failed source", metrics.source_restarts.clone());
+        r.register(
+            "audio_source_sync_error_ms",
+            "Difference between the sound and its capture times",
+            metrics.sync_error_ms.clone(),
+        );
         metrics
     }
 }
@@ -101,6 +112,8 @@ pub struct TalkMetrics {
     pub seconds_played: Counter<f64, AtomicU64>,
     /// Times that the sink was opened again after it had failed.
     pub sink_restarts: Counter,
+    /// The speaker's card.
+    pub card: CardMetrics,
 }
 
 impl TalkMetrics {
@@ -119,6 +132,7 @@ impl TalkMetrics {
             peak_frequency_hz: RealGauge::default(),
             seconds_played: Counter::default(),
             sink_restarts: Counter::default(),
+            card: CardMetrics::register(registry, "talkback_sink"),
         };
         metrics.level_dbov.set(SILENCE_DBOV);
         let (r, m) = (registry, &metrics);

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::CardReport;
+
 /// Everything inside the agent runs at this rate (hertz); Opus's own, so nothing is resampled twice.
 pub const SAMPLE_RATE: u32 = 48_000;
 /// Samples in one block: 20 ms, the packet time that Opus and G.711 viewers all take.
@@ -58,6 +60,14 @@ pub trait AudioSource: Send {
     fn name(&self) -> &str;
     /// Waits for the next 20 ms.
     fn next(&mut self) -> anyhow::Result<PcmBlock>;
+    /// How the card does; None for what is none.
+    fn report(&mut self) -> Option<CardReport> {
+        None
+    }
+    /// Whether it only stands in for a card that is not there yet.
+    fn stands_in(&self) -> bool {
+        false
+    }
 }
 
 /// Where talk-back goes. It blocks at the pace of the device, so it lives on a thread of its own.
@@ -66,4 +76,12 @@ pub trait AudioSink: Send {
     fn name(&self) -> &str;
     /// Plays [`BLOCK`] samples, waiting until the device takes them.
     fn play(&mut self, samples: &[i16]) -> anyhow::Result<()>;
+    /// How the card does; None for what is none.
+    fn report(&mut self) -> Option<CardReport> {
+        None
+    }
+    /// Whether it only stands in for a card that is not there yet.
+    fn stands_in(&self) -> bool {
+        false
+    }
 }

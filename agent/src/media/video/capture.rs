@@ -1,5 +1,5 @@
 //! The capture thread: opens the source while somebody watches, hands its pictures to viewers and encoders, and
-//! shows a still with words while there is no signal.
+//! shows a still with words while there is no signal or the privacy switch is on.
 
 use std::{
     mem,
@@ -9,14 +9,31 @@ use std::{
 
 use super::{
     RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
+    encoder::Choice,
     shared::{CODECS, Shared},
+    source::Unplugged,
     still,
     worker::Worker,
 };
-use crate::media::backoff::Backoff;
+use crate::{
+    board::Board,
+    media::backoff::Backoff,
+    telemetry::{
+        health::Level,
+        liveness::{DRIVER_PATIENCE, Liveness},
+    },
+};
 
 /// Time between two copies of the still: enough to keep a viewer's decoder and connection alive.
 const STILL_INTERVAL: Duration = Duration::from_millis(500);
+/// Looks for a source that was unplugged before its event is waited for: a driver that hiccuped is back when the last
+/// encoder has let its picture go. With the back-off that is within 3.5 s.
+const QUICK_LOOKS: u32 = 3;
+/// Events do not come everywhere (not into a container's network namespace): so long until the next look without one.
+const UNHEARD: Duration = Duration::from_secs(60);
+
+/// The condition on `/health`.
+pub const CAMERA: &str = "camera";
 
 /// A source that has been opened.
 pub struct Opened {
@@ -33,6 +50,8 @@ pub type Opener = Box<dyn FnMut() -> anyhow::Result<Opened> + Send>;
 pub struct Capture {
     shared: Arc<Shared>,
     open: Opener,
+    board: Board,
+    choice: Choice,
     keyframe_interval_s: u32,
     workers: [Option<Worker>; CODECS.len()],
     backoff: Backoff,
@@ -40,29 +59,63 @@ pub struct Capture {
     threadless: bool,
     /// Why there is no signal, and the still that says so.
     failure: Option<(String, Arc<RawFrame>)>,
+    /// The failure is none, but the privacy switch.
+    private: bool,
+    /// The source has given nothing yet since it was opened.
+    fresh: bool,
+    /// How many devices had come when the source was last opened; `None` if nobody tells.
+    plugged: Option<u64>,
+    /// Looks for the source since it was unplugged.
+    looks: u32,
 }
 
 impl Capture {
-    /// Does nothing before [`Self::run`].
-    pub fn new(shared: Arc<Shared>, open: Opener, keyframe_interval_s: u32) -> Self {
+    /// Does nothing before [`Self::run`]. If `hears`, somebody calls [`Shared::plugged`] when a device comes.
+    pub fn new(
+        shared: Arc<Shared>,
+        open: Opener,
+        choice: Choice,
+        board: Board,
+        hears: bool,
+        keyframe_interval_s: u32,
+    ) -> Self {
         let workers = [const { None }; CODECS.len()];
         Self {
             shared,
             open,
+            board,
+            choice,
             keyframe_interval_s,
             workers,
             backoff: Backoff::default(),
             threadless: false,
             failure: None,
+            private: false,
+            fresh: false,
+            plugged: hears.then_some(0),
+            looks: 0,
         }
     }
 
     /// Runs until the pipeline is over.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("video-capture", DRIVER_PATIENCE);
         while self.shared.wait_for_viewers() {
             let mut source = None;
             let mut retry_at = Instant::now();
             while self.drop_unwatched() {
+                pulse.beat(Instant::now());
+                if let Some(why) = self.board.privacy.closed() {
+                    // Closed, not only unread: the camera's own light goes out.
+                    source = None;
+                    retry_at = Instant::now();
+                    self.keep_private(&why);
+                    self.show_still(retry_at + STILL_INTERVAL);
+                    continue;
+                }
+                if self.has_heard() {
+                    retry_at = Instant::now();
+                }
                 if source.is_none() && Instant::now() >= retry_at {
                     match (self.open)() {
                         Ok(opened) => source = Some(self.take_source(opened)),
@@ -70,6 +123,8 @@ impl Capture {
                     }
                 }
                 match source.as_mut().map(|source| source.next()) {
+                    // Taken before the switch or after it: nobody can tell.
+                    Some(Ok(_)) if self.board.privacy.is_closed() => {}
                     Some(Ok(frame)) => {
                         self.works();
                         self.hand_over(frame);
@@ -82,7 +137,20 @@ impl Capture {
                 }
             }
             self.end_stream();
+            // Closing the camera was the last that could hang.
+            drop(source);
+            pulse.rest();
         }
+    }
+
+    /// Whether a device has come since the last time.
+    fn has_heard(&mut self) -> bool {
+        let plugged = self.shared.lock().plugged;
+        let news = self.plugged.as_mut().is_some_and(|before| mem::replace(before, plugged) != plugged);
+        if news {
+            self.looks = 0;
+        }
+        news
     }
 
     /// Ends the encoders that nobody watches; false if nobody watches at all, or it is over.
@@ -97,10 +165,14 @@ impl Capture {
     }
 
     fn take_source(&mut self, opened: Opened) -> Box<dyn VideoSource> {
+        self.fresh = true;
         let mut state = self.shared.lock();
         let info = opened.source.info();
         if state.source != *info || state.words != opened.words {
             tracing::info!(source = %opened.words, "video source opened");
+        }
+        if state.source.encoded != info.encoded {
+            tracing::info!("{}", self.choice.line(info.encoded.is_some()));
         }
         state.source = info.clone();
         state.words = opened.words;
@@ -115,8 +187,15 @@ impl Capture {
     fn works(&mut self) {
         self.shared.metrics.captured.inc();
         self.backoff.worked(Instant::now());
+        if mem::take(&mut self.fresh) {
+            let words = self.shared.lock().words.clone();
+            self.board.health.set(CAMERA, Level::Ok, words);
+        }
+        self.looks = 0;
         if self.failure.take().is_some() {
-            self.shared.metrics.source_restarts.inc();
+            if !mem::take(&mut self.private) {
+                self.shared.metrics.source_restarts.inc();
+            }
             let mut state = self.shared.lock();
             state.failure = None;
             tracing::info!(source = %state.words, "video source works again");
@@ -125,18 +204,40 @@ impl Capture {
 
     /// Returns when to try again.
     fn failed(&mut self, error: &anyhow::Error) -> Instant {
-        self.end_stream();
-        let words = error.to_string();
-        if self.failure.as_ref().is_none_or(|(before, _)| *before != words) {
-            let mut state = self.shared.lock();
-            tracing::warn!(source = %state.words, "no video signal: {error:#}");
-            let SourceInfo { width, height, .. } = state.source;
-            state.failure = Some(words.clone());
-            drop(state);
-            let still = still::draw(width.max(16), height.max(16), &words).into_frame(Instant::now());
-            self.failure = Some((words, Arc::new(still)));
+        self.private = false;
+        self.board.health.set(CAMERA, Level::Failed, format!("{error:#}"));
+        if self.explain("NO SIGNAL", &error.to_string()) {
+            tracing::warn!(source = %self.shared.lock().words, "no video signal: {error:#}");
         }
-        self.backoff.failed(Instant::now())
+        let (now, at) = (Instant::now(), self.backoff.failed(Instant::now()));
+        if self.plugged.is_none() || !error.is::<Unplugged>() {
+            return at;
+        }
+        self.looks += 1;
+        if self.looks <= QUICK_LOOKS { at } else { now + UNHEARD }
+    }
+
+    fn keep_private(&mut self, why: &str) {
+        self.private = true;
+        if self.explain("PRIVATE", why) {
+            tracing::info!(source = %self.shared.lock().words, "no picture is taken: {why}");
+        }
+    }
+
+    /// Has a still instead of the stream; false if it says so already.
+    fn explain(&mut self, title: &str, words: &str) -> bool {
+        self.end_stream();
+        if self.failure.as_ref().is_some_and(|(before, _)| before == words) {
+            return false;
+        }
+        let SourceInfo { width, height, .. } = {
+            let mut state = self.shared.lock();
+            state.failure = Some(words.into());
+            state.source.clone()
+        };
+        let still = still::draw(width.max(16), height.max(16), title, words).into_frame(Instant::now());
+        self.failure = Some((words.into(), Arc::new(still)));
+        true
     }
 
     fn show_still(&mut self, retry_at: Instant) {
@@ -188,3 +289,7 @@ impl Capture {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "unplugged_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::VideoCodec;
+use super::{Latency, VideoCodec};
 
 /// Seconds, from what a small picture takes on a PC to what no stream can do.
 const ENCODE_BUCKETS: [f64; 9] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266];
@@ -47,6 +47,15 @@ impl EncoderLabel {
     }
 }
 
+/// `encoder="v4l2-m2m",reason="hung"`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RestartLabel {
+    /// As [`VideoEncoder::name`](super::VideoEncoder::name) says.
+    pub encoder: &'static str,
+    /// "hung", "refused", "failed", or "open" if it could not even be opened.
+    pub reason: &'static str,
+}
+
 /// Counters of the video path, shared by all its threads.
 #[derive(Clone, Debug)]
 pub struct VideoMetrics {
@@ -60,11 +69,17 @@ pub struct VideoMetrics {
     pub keyframe_requests: Family<CodecLabel, Counter>,
     /// Encoders that are open now.
     pub encoders: Family<EncoderLabel, Gauge>,
+    /// Times that an encoder was closed because it failed, or could not be opened.
+    pub encoder_restarts: Family<RestartLabel, Counter>,
+    /// Pictures that an encoder refused, and went on.
+    pub refused: Family<EncoderLabel, Counter>,
     /// Seconds that one picture took to encode.
     pub encode_seconds: Family<CodecLabel, Histogram>,
     /// Times that the CPU copied or converted a picture between the device that took it and the encoder: none for a
     /// camera whose buffers a hardware encoder reads.
     pub copies: Family<CodecLabel, Counter>,
+    /// How long pictures take from stage to stage.
+    pub latency: Latency,
     /// Viewers now.
     pub viewers: Family<CodecLabel, Gauge>,
     /// Pictures that slow viewers lost.
@@ -84,8 +99,11 @@ impl VideoMetrics {
             keyframes: Family::default(),
             keyframe_requests: Family::default(),
             encoders: Family::default(),
+            encoder_restarts: Family::default(),
+            refused: Family::default(),
             encode_seconds: Family::new_with_constructor(|| Histogram::new(ENCODE_BUCKETS)),
             copies: Family::default(),
+            latency: Latency::register(registry),
             viewers: Family::default(),
             dropped_slow: Family::default(),
             dropped_busy: Family::default(),
@@ -101,6 +119,12 @@ impl VideoMetrics {
             m.keyframe_requests.clone(),
         );
         registry.register("video_encoders", "Encoders that are open now", m.encoders.clone());
+        registry.register(
+            "video_encoder_restarts",
+            "Times that an encoder failed and was opened anew, or could not be opened",
+            m.encoder_restarts.clone(),
+        );
+        registry.register("video_frames_refused", "Pictures that an encoder refused", m.refused.clone());
         registry.register(
             "video_encode_seconds",
             "Time that one picture took to encode",

@@ -5,6 +5,7 @@
 pub mod annexb;
 mod capture;
 mod channel;
+mod closer;
 pub mod convert;
 pub mod decoder;
 mod device_frame;
@@ -12,6 +13,8 @@ pub mod encoder;
 mod font;
 mod gop;
 mod keyframe;
+mod latency;
+mod mailbox;
 mod metrics;
 pub mod pattern;
 pub mod picture;
@@ -24,10 +27,12 @@ mod still;
 #[cfg(test)]
 mod testing;
 mod types;
+pub mod v4l2;
 mod worker;
 
 pub use device_frame::{BufferKey, DeviceBuffer, DeviceFrame, DevicePlane};
 pub use encoder::{EncoderInfo, EncoderKind, encoders};
+pub use latency::Latency;
 pub use metrics::VideoMetrics;
 pub use pipeline::{VideoPipeline, VideoSubscription};
 pub use pixel_format::PixelFormat;

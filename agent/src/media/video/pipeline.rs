@@ -6,16 +6,21 @@ use anyhow::Context;
 use tokio::sync::Notify;
 
 use super::{
-    AccessUnit, Bitrate, SourceInfo, VideoCodec,
-    capture::{Capture, Opener},
+    AccessUnit, Bitrate, Latency, SourceInfo, VideoCodec,
+    capture::{CAMERA, Capture, Opener},
     channel::ViewerId,
+    encoder::{Choice, Lineup, Software},
     metrics::VideoMetrics,
     shared::{CODECS, Shared},
     source,
 };
 use crate::{
-    config::{VideoConfig, VideoSourceSpec},
-    telemetry::metrics::Metrics,
+    board::{
+        Board,
+        hotplug::{Action, Subscription},
+    },
+    config::{VideoConfig, VideoEncoderSpec, VideoSourceSpec},
+    telemetry::{health::Level, metrics::Metrics},
 };
 
 /// One source and one encoder per codec for all viewers. Cheap to clone; when the last clone is dropped, all
@@ -23,7 +28,8 @@ use crate::{
 #[derive(Clone)]
 pub struct VideoPipeline(Arc<Handle>);
 
-struct Handle(Arc<Shared>);
+/// With the word of devices that come.
+struct Handle(Arc<Shared>, #[expect(dead_code, reason = "ends when it is dropped")] Option<Subscription>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -34,41 +40,82 @@ impl Drop for Handle {
 impl VideoPipeline {
     /// Starts the capture thread, which sleeps until somebody watches.
     ///
-    /// A wrong source in the configuration and a file that cannot be played are errors; a camera that is not there
+    /// No camera is opened while the board's privacy switch is on, not even to look at it. Else a wrong source in the
+    /// configuration and a file that cannot be played are errors; a camera that is not there
     /// is none, as it may be plugged in later: viewers see a still that says so.
-    pub fn start(config: &VideoConfig, metrics: &Metrics) -> anyhow::Result<Self> {
+    pub fn start(config: &VideoConfig, board: &Board, metrics: &Metrics) -> anyhow::Result<Self> {
         let spec = VideoSourceSpec::parse(&config.source)?;
-        let mut open = source::opener(&spec, config);
-        let (info, words) = match open() {
-            Ok(opened) => (opened.source.info().clone(), opened.words),
+        let choice = Choice::probe(&VideoEncoderSpec::parse(&config.encoder)?);
+        let limited = choice.limited(config);
+        if let Some((_, words)) = &limited {
+            tracing::warn!("{words}");
+        }
+        let config = limited.as_ref().map_or(config, |(config, _)| config);
+        let mut open = source::opener(&spec, config, choice.formats());
+        let private = match spec {
+            VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
+            // No cameras: what they give can be looked at.
+            VideoSourceSpec::Pattern | VideoSourceSpec::File(_) => None,
+        };
+        let &VideoConfig { width, height, fps, .. } = config;
+        let unopened = || SourceInfo { name: config.source.clone(), width, height, fps, encoded: None };
+        let (info, words) = match private.map_or_else(|| open().map(Some), |_| Ok(None)) {
+            Ok(None) => (unopened(), spec.to_string()),
+            Ok(Some(opened)) => (opened.source.info().clone(), opened.words),
             Err(error) if matches!(spec, VideoSourceSpec::V4l2(_)) => {
+                board.health.set(CAMERA, Level::Failed, format!("{error:#}"));
                 tracing::warn!(source = %config.source, "the camera cannot be opened yet: {error:#}");
-                let &VideoConfig { width, height, fps, .. } = config;
-                let name = config.source.clone();
-                (SourceInfo { name, width, height, fps, encoded: None }, spec.to_string())
+                (unopened(), spec.to_string())
             }
             Err(error) => return Err(error),
         };
         tracing::info!(source = %words, "video source");
-        Self::with_opener(open, info, words, config, metrics)
+        tracing::info!("{}", choice.line(info.encoded.is_some()));
+        Self::with(open, (info, words), config, choice, board, metrics)
     }
 
+    /// Encodes in software, whatever this machine has.
+    #[cfg(test)]
     pub(crate) fn with_opener(
         open: Opener,
         info: SourceInfo,
         words: String,
         config: &VideoConfig,
+        board: &Board,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
+        Self::with(open, (info, words), config, choice, board, metrics)
+    }
+
+    fn with(
+        open: Opener,
+        (info, words): (SourceInfo, String),
+        config: &VideoConfig,
+        choice: Choice,
+        board: &Board,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let metrics = metrics.register(VideoMetrics::register);
+        let lineups = [choice.lineup(), Lineup::new(Arc::new(Software(VideoCodec::Vp8)), Vec::new())];
         let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
-        let shared = Arc::new(Shared::new(info, words, bitrate, metrics));
-        let capture = Capture::new(shared.clone(), open, config.keyframe_interval_s);
+        let shared = Arc::new(Shared::new(info, words, bitrate, lineups, board.health.clone(), metrics));
+        let told = shared.clone();
+        let subscription = board.hotplug.as_ref().map(|hotplug| {
+            hotplug.subscribe("video4linux", move |event| {
+                if !matches!(event.action, Action::Remove | Action::Unbind) {
+                    told.plugged();
+                }
+            })
+        });
+        let hears = subscription.is_some();
+        let capture =
+            Capture::new(shared.clone(), open, choice, board.clone(), hears, config.keyframe_interval_s);
         thread::Builder::new()
             .name("video-capture".into())
             .spawn(move || capture.run())
             .context("no thread can be started for video capture: are there too many?")?;
-        Ok(Self(Arc::new(Handle(shared))))
+        Ok(Self(Arc::new(Handle(shared, subscription))))
     }
 
     /// What the source is, or was when it last worked.
@@ -89,6 +136,11 @@ impl VideoPipeline {
     /// The codecs that viewers can have, best first.
     pub fn codecs(&self) -> Vec<VideoCodec> {
         CODECS.to_vec()
+    }
+
+    /// How long pictures take; sessions add their stages.
+    pub fn latency(&self) -> &Latency {
+        &self.0.0.metrics.latency
     }
 
     /// Begins to watch. The first unit is a key frame, made for this viewer if need be.
@@ -166,3 +218,7 @@ impl fmt::Debug for VideoSubscription {
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "privacy_tests.rs"]
+mod privacy_tests;

@@ -30,11 +30,19 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn config(fps: u32) -> VideoConfig {
     let (width, height) = (320, 180);
-    VideoConfig { source: "pattern".into(), width, height, fps, bitrate_kbps: 400, ..VideoConfig::default() }
+    VideoConfig {
+        source: "pattern".into(),
+        encoder: "openh264".into(),
+        width,
+        height,
+        fps,
+        bitrate_kbps: 400,
+        ..VideoConfig::default()
+    }
 }
 
 fn pattern(fps: u32) -> VideoPipeline {
-    VideoPipeline::start(&config(fps), &Metrics::new()).unwrap()
+    VideoPipeline::start(&config(fps), &Board::default(), &Metrics::new()).unwrap()
 }
 
 async fn next(viewer: &mut VideoSubscription) -> Arc<AccessUnit> {
@@ -259,9 +267,15 @@ async fn an_encoder_that_fails_is_closed_and_opened_again_for_the_same_viewer() 
         let source = Breakable { pattern: source()?, broken: told.clone() };
         Ok(Opened { source: Box::new(source), words: "scripted".into() })
     };
-    let pipeline =
-        VideoPipeline::with_opener(Box::new(open), info, "scripted".into(), &config(60), &Metrics::new())
-            .unwrap();
+    let pipeline = VideoPipeline::with_opener(
+        Box::new(open),
+        info,
+        "scripted".into(),
+        &config(60),
+        &Board::default(),
+        &Metrics::new(),
+    )
+    .unwrap();
     for codec in pipeline.codecs() {
         let mut viewer = pipeline.subscribe(codec);
         assert!(next(&mut viewer).await.keyframe);
@@ -308,9 +322,15 @@ async fn a_stream_that_is_passed_through_and_fails_becomes_a_still_and_comes_bac
         let source = Clip { info: source_info.clone(), units: units.clone(), played: 0, breaks: opened == 1 };
         Ok(Opened { source: Box::new(source), words: "clip".into() })
     };
-    let pipeline =
-        VideoPipeline::with_opener(Box::new(open), info, "clip".into(), &config(50), &Metrics::new())
-            .unwrap();
+    let pipeline = VideoPipeline::with_opener(
+        Box::new(open),
+        info,
+        "clip".into(),
+        &config(50),
+        &Board::default(),
+        &Metrics::new(),
+    )
+    .unwrap();
     let mut viewer = pipeline.subscribe(VideoCodec::H264);
     let mut decoder = H264Decoder::new().unwrap();
     let mut last = None;
@@ -373,7 +393,14 @@ fn scripted(
         Ok(Opened { source: Box::new(source), words: "scripted camera".into() })
     };
     let words = "scripted camera".into();
-    let pipeline = VideoPipeline::with_opener(Box::new(open), info, words, &config(60), &Metrics::new());
+    let pipeline = VideoPipeline::with_opener(
+        Box::new(open),
+        info,
+        words,
+        &config(60),
+        &Board::default(),
+        &Metrics::new(),
+    );
     (pipeline.unwrap(), closings)
 }
 
@@ -421,7 +448,7 @@ async fn a_source_that_fails_becomes_a_still_with_words_and_comes_back_by_itself
 async fn a_camera_that_is_not_there_yet_is_no_reason_not_to_start_but_a_missing_file_is() {
     let start = |source: &str| {
         let config = VideoConfig { source: source.into(), ..config(30) };
-        VideoPipeline::start(&config, &Metrics::new())
+        VideoPipeline::start(&config, &Board::default(), &Metrics::new())
     };
     let pipeline = start("v4l2:/dev/video-none").unwrap();
     let mut viewer = pipeline.subscribe(VideoCodec::H264);
@@ -438,7 +465,7 @@ async fn a_file_is_passed_through_to_late_viewers_too_and_transcoded_once_for_ot
     // One IDR only, four seconds long: who comes late must not wait for it.
     fs::write(&path, mp4(&clip(100, 100, 25), 40, false)).unwrap();
     let config = VideoConfig { source: format!("file:{}", path.display()), ..config(30) };
-    let pipeline = VideoPipeline::start(&config, &Metrics::new()).unwrap();
+    let pipeline = VideoPipeline::start(&config, &Board::default(), &Metrics::new()).unwrap();
     assert!(pipeline.source_words().ends_with("passed through"), "{}", pipeline.source_words());
 
     let mut first = pipeline.subscribe(VideoCodec::H264);

@@ -8,8 +8,14 @@ use std::{
 use super::{
     AccessUnit, Bitrate, SourceInfo, VideoCodec,
     channel::{Channel, ViewerId},
+    closer::Closer,
+    encoder::Lineup,
     metrics::VideoMetrics,
 };
+use crate::telemetry::health::{Health, Level};
+
+/// The name of the encoders' condition on `/health`.
+const CONDITION: &str = "video-encoder";
 
 /// All codecs, best first.
 pub const CODECS: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Vp8];
@@ -29,6 +35,8 @@ pub struct State {
     next_id: u64,
     /// Counts arrivals, so that a sleeping capture thread sees that somebody came.
     arrivals: u64,
+    /// Counts devices that came, so that a capture thread that waits for its source looks again.
+    pub plugged: u64,
 }
 
 impl State {
@@ -48,6 +56,11 @@ pub struct Shared {
     state: Mutex<State>,
     /// Tells the capture thread that viewers came or went, or that it is over.
     changed: Condvar,
+    /// The encoders of each codec.
+    lineups: [Mutex<Lineup>; CODECS.len()],
+    /// Closes encoders that may hang.
+    pub closer: Closer,
+    health: Health,
     /// The counters.
     pub metrics: VideoMetrics,
 }
@@ -65,7 +78,14 @@ pub struct EncodeOrder {
 
 impl Shared {
     /// Without viewers.
-    pub fn new(source: SourceInfo, words: String, bitrate: Bitrate, metrics: VideoMetrics) -> Self {
+    pub fn new(
+        source: SourceInfo,
+        words: String,
+        bitrate: Bitrate,
+        lineups: [Lineup; CODECS.len()],
+        health: Health,
+        metrics: VideoMetrics,
+    ) -> Self {
         let state = State {
             over: false,
             source,
@@ -74,8 +94,26 @@ impl Shared {
             channels: [Channel::new(bitrate), Channel::new(bitrate)],
             next_id: 0,
             arrivals: 0,
+            plugged: 0,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), metrics }
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            lineups: lineups.map(Mutex::new),
+            closer: Closer::default(),
+            health,
+            metrics,
+        }
+    }
+
+    /// The encoders of a codec. Never held together with the state.
+    pub fn lineup(&self, codec: VideoCodec) -> MutexGuard<'_, Lineup> {
+        self.lineups[codec as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The encoders' state has changed.
+    pub fn encoder_health(&self, level: Level, words: String) {
+        self.health.set(CONDITION, level, words);
     }
 
     /// The state. A panic elsewhere cannot leave it half-changed: its changes are single steps.
@@ -111,6 +149,12 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// A device came, or may have.
+    pub fn plugged(&self) {
+        self.lock().plugged += 1;
+        self.changed.notify_all();
+    }
+
     /// Blocks until somebody watches; false when it is over.
     pub fn wait_for_viewers(&self) -> bool {
         let state = self
@@ -120,12 +164,15 @@ impl Shared {
         !state.over
     }
 
-    /// Blocks until `deadline`, or earlier if somebody comes, nobody watches any more, or it is over.
+    /// Blocks until `deadline`, or earlier if somebody or a device comes, nobody watches any more, or it is over.
     pub fn wait_until(&self, deadline: Instant) {
         let state = self.lock();
-        let arrivals = state.arrivals;
+        let (arrivals, plugged) = (state.arrivals, state.plugged);
         let rest = deadline.saturating_duration_since(Instant::now());
-        let idle = |state: &mut State| !state.over && state.watched() && state.arrivals == arrivals;
+        let idle = |state: &mut State| {
+            let same = state.arrivals == arrivals && state.plugged == plugged;
+            !state.over && state.watched() && same
+        };
         drop(self.changed.wait_timeout_while(state, rest, idle));
     }
 
@@ -154,6 +201,7 @@ impl Shared {
 
     fn count(&self, unit: &AccessUnit, lost: Option<usize>) {
         let Some(lost) = lost else { return };
+        self.metrics.latency.encoded(unit);
         if unit.keyframe {
             self.metrics.keyframes.get_or_create(&unit.codec.into()).inc();
         }

@@ -1,4 +1,4 @@
-//! The picture that viewers see while the source gives none: "NO SIGNAL" and why, in words.
+//! The picture that viewers see while the source gives none: a title ("NO SIGNAL") and why, in words.
 
 use super::{
     font,
@@ -8,13 +8,12 @@ use super::{
 /// Lines of explanation at most; more would be too small to read.
 const MAX_LINES: usize = 6;
 
-/// Draws the still. The words are broken into lines that fit the width.
-pub fn draw(width: u32, height: u32, words: &str) -> Picture {
+/// Draws the still. The title fits the width up to 14 characters; the words are broken into lines that fit the width.
+pub fn draw(width: u32, height: u32, title: &str, words: &str) -> Picture {
     let mut picture = Picture::new(width, height, Yuv::GREY);
     let (width, height) = (picture.width(), picture.height());
     let big = (width / (font::ADVANCE * 14)).max(1);
     let small = (width / (font::ADVANCE * 42)).max(1);
-    let title = "NO SIGNAL";
     let title_width = title.len() * font::ADVANCE * big;
     let mut top = height / 3;
     picture.text(width.saturating_sub(title_width) / 2, top, big, title, 235);
@@ -60,15 +59,15 @@ mod tests {
 
     #[test]
     fn the_still_shows_different_pictures_for_different_reasons() {
-        let unplugged = draw(320, 180, "camera unplugged");
-        assert_ne!(unplugged.luma(), draw(320, 180, "file unreadable").luma());
+        let unplugged = draw(320, 180, "NO SIGNAL", "camera unplugged");
+        assert_ne!(unplugged.luma(), draw(320, 180, "NO SIGNAL", "file unreadable").luma());
         assert!(unplugged.luma().contains(&235), "the title is drawn");
     }
 
     #[test]
     fn tiny_and_huge_sizes_are_drawn() {
         for (width, height) in [(16, 16), (320, 180), (1920, 1080)] {
-            assert_eq!(draw(width, height, "x").width(), width as usize);
+            assert_eq!(draw(width, height, "NO SIGNAL", "x").width(), width as usize);
         }
     }
 }

@@ -1,96 +1,29 @@
 //! The encoder thread of one codec: takes pictures from the capture thread, encodes the newest, hands units to the
-//! viewers. Ends when dropped.
+//! viewers, and opens an encoder that fails anew, or the next one. Ends when dropped.
 
-use std::{
-    collections::VecDeque,
-    mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Instant,
-};
+use std::{collections::VecDeque, mem, sync::Arc, thread, time::Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::{
     AccessUnit, Bitrate, SourceFrame, VideoCodec, VideoEncoder, VideoFrame,
     decoder::H264Decoder,
-    encoder::{EncoderSettings, open_encoder},
-    metrics::{EncoderLabel, VideoMetrics},
+    encoder::{EncoderFault, EncoderKind, EncoderSettings, Next},
+    mailbox::Mailbox,
+    metrics::{EncoderLabel, RestartLabel, VideoMetrics},
     shared::{EncodeOrder, Shared},
 };
-use crate::media::backoff::Backoff;
+use crate::{
+    media::backoff::Backoff,
+    telemetry::{
+        health::Level,
+        liveness::{DRIVER_PATIENCE, Liveness, Pulse},
+    },
+};
 
-/// Encoded pictures that may wait to be decoded, a second at 60 fps, besides the group that a worker starts with; none
-/// of them can be left out singly, so when it is full all are dropped, and what comes up to the next key frame. Of
-/// raw pictures only the newest waits.
-const ENCODED_QUEUE: usize = 60;
-
-#[derive(Default)]
-struct Inbox {
-    frames: VecDeque<SourceFrame>,
-    /// How many pictures of the group that a worker starts with are still in it.
-    group: usize,
-    /// Encoded pictures were dropped: the next to be taken in is a key frame.
-    broken: bool,
-    stop: bool,
-}
-
-impl Inbox {
-    fn empty(&mut self) -> VecDeque<SourceFrame> {
-        self.group = 0;
-        mem::take(&mut self.frames)
-    }
-}
-
-#[derive(Default)]
-struct Mailbox {
-    inbox: Mutex<Inbox>,
-    filled: Condvar,
-}
-
-impl Mailbox {
-    /// With the pictures since the last key frame.
-    fn new(group: &[Arc<AccessUnit>]) -> Self {
-        let frames = group.iter().cloned().map(SourceFrame::Encoded).collect();
-        let inbox = Inbox { frames, group: group.len(), ..Inbox::default() };
-        Self { inbox: Mutex::new(inbox), filled: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns how many pictures were dropped for it.
-    fn push(&self, frame: SourceFrame) -> usize {
-        let mut inbox = self.lock();
-        let mut dropped = 0;
-        match &frame {
-            SourceFrame::Raw(_) => dropped = inbox.empty().len(),
-            SourceFrame::Encoded(unit) => {
-                inbox.broken &= !unit.keyframe;
-                if inbox.frames.len() >= ENCODED_QUEUE + inbox.group {
-                    dropped = inbox.empty().len();
-                    inbox.broken = !unit.keyframe;
-                }
-                if inbox.broken {
-                    return dropped + 1;
-                }
-            }
-        }
-        inbox.frames.push_back(frame);
-        self.filled.notify_one();
-        dropped
-    }
-
-    /// Waits for pictures; `None` when it is over.
-    fn take(&self) -> Option<VecDeque<SourceFrame>> {
-        let mut inbox = self
-            .filled
-            .wait_while(self.lock(), |inbox| inbox.frames.is_empty() && !inbox.stop)
-            .unwrap_or_else(PoisonError::into_inner);
-        (!inbox.stop).then(|| inbox.empty())
-    }
-}
+/// Pictures in a row that an encoder may refuse, or give no key frame for after a refused one, before it is opened
+/// anew: a second at 30 fps.
+const MAX_UNUSABLE: u32 = 30;
 
 /// The capture thread's end of an encoder thread. The thread ends by itself after this is dropped.
 pub struct Worker {
@@ -119,6 +52,8 @@ impl Worker {
             encoder: None,
             backoff: Backoff::default(),
             failing: false,
+            needs_keyframe: false,
+            unusable: 0,
         };
         let inbox = mailbox.clone();
         thread::Builder::new()
@@ -139,15 +74,19 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.mailbox.lock().stop = true;
-        self.mailbox.filled.notify_one();
+        self.mailbox.stop();
     }
 }
 
 /// An open encoder, counted as long as it is open.
 struct Open {
     encoder: Box<dyn VideoEncoder>,
+    /// Which one, for people.
+    words: String,
+    /// In the lineup.
+    place: usize,
     size: (u32, u32),
+    fps: u32,
     bitrate: Bitrate,
     metrics: VideoMetrics,
 }
@@ -164,6 +103,12 @@ impl Drop for Open {
     }
 }
 
+/// Waits for pictures; whoever waits does not hang.
+fn next(mailbox: &Mailbox, pulse: &Pulse) -> Option<VecDeque<SourceFrame>> {
+    pulse.rest();
+    mailbox.take()
+}
+
 struct Job {
     shared: Arc<Shared>,
     codec: VideoCodec,
@@ -175,13 +120,19 @@ struct Job {
     backoff: Backoff,
     /// The failure that lasts has been logged.
     failing: bool,
+    /// A picture was refused: what follows it can only be shown from a key frame on.
+    needs_keyframe: bool,
+    /// Pictures in a row of which nothing came that can be shown.
+    unusable: u32,
 }
 
 impl Job {
     fn run(mut self, mailbox: &Mailbox) {
-        while let Some(frames) = mailbox.take() {
+        let pulse = Liveness::process().watch(format!("video-{}", self.codec.label()), DRIVER_PATIENCE);
+        while let Some(frames) = next(mailbox, &pulse) {
             let mut newest = None;
             for frame in frames {
+                pulse.beat(Instant::now());
                 newest = self.decoded(frame).or(newest);
             }
             let Some(frame) = newest else { continue };
@@ -189,24 +140,19 @@ impl Job {
             if !self.backoff.due(Instant::now()) {
                 continue;
             }
-            let result = self.encode(&frame, order);
-            let was_failing = mem::replace(&mut self.failing, result.is_err());
-            match result {
+            match self.encode(&frame, order) {
                 Ok(()) => {
                     self.backoff.worked(Instant::now());
-                    if was_failing {
+                    if mem::take(&mut self.failing) {
                         tracing::info!(codec = self.codec.label(), "video encoder works again");
                     }
                 }
-                Err(error) => {
-                    self.encoder = None;
-                    self.backoff.failed(Instant::now());
-                    if !was_failing {
-                        tracing::warn!(codec = self.codec.label(), "video encoder failed: {error:#}");
-                    }
-                }
+                Err(error) => self.failed(&error),
             }
         }
+        // Closing a device can hang too.
+        pulse.beat(Instant::now());
+        self.close();
     }
 
     /// The picture itself. Encoded ones that cannot be decoded are passed over up to the next key frame.
@@ -233,9 +179,12 @@ impl Job {
 
     fn encode(&mut self, frame: &VideoFrame, order: EncodeOrder) -> anyhow::Result<()> {
         let size = frame.size();
-        if self.encoder.as_ref().is_none_or(|open| open.size != size) {
-            self.encoder = None;
+        let place = self.shared.lineup(self.codec).current(Instant::now()).0;
+        let fits = |open: &Open| (open.place, open.size, open.fps) == (place, size, order.fps);
+        if !self.encoder.as_ref().is_some_and(fits) {
+            self.close();
             self.encoder = Some(self.open(size, order)?);
+            (self.needs_keyframe, self.unusable) = (false, 0);
         }
         let Some(open) = self.encoder.as_mut() else { return Ok(()) };
         if open.bitrate != order.bitrate {
@@ -243,14 +192,25 @@ impl Job {
             open.bitrate = order.bitrate;
         }
         let start = Instant::now();
-        let unit = open.encoder.encode(frame, order.keyframe)?;
+        let unit = open.encoder.encode(frame, order.keyframe || self.needs_keyframe)?;
         let metrics = &self.shared.metrics;
         metrics.encode_seconds.get_or_create(&self.codec.into()).observe(start.elapsed().as_secs_f64());
-        if let Some(unit) = unit {
-            metrics.encoded.get_or_create(&self.codec.into()).inc();
-            metrics.copies.get_or_create(&self.codec.into()).inc_by(unit.copies.into());
-            self.shared.publish(&Arc::new(unit), self.epoch);
+        let Some(unit) = unit else { return Ok(()) };
+        if self.needs_keyframe && !unit.keyframe {
+            self.unusable += 1;
+            if self.unusable > MAX_UNUSABLE {
+                bail!("it gives no key frame after a picture that it refused");
+            }
+            return Ok(());
         }
+        (self.needs_keyframe, self.unusable) = (false, 0);
+        metrics.encoded.get_or_create(&self.codec.into()).inc();
+        metrics.copies.get_or_create(&self.codec.into()).inc_by(unit.copies.into());
+        let recovered = self.shared.lineup(self.codec).worked(place, Instant::now());
+        if recovered {
+            self.shared.encoder_health(Level::Ok, format!("{} works again", open.words));
+        }
+        self.shared.publish(&Arc::new(unit), self.epoch);
         Ok(())
     }
 
@@ -262,67 +222,75 @@ impl Job {
             bitrate: order.bitrate,
             keyframe_interval: self.keyframe_interval_s.saturating_mul(order.fps).max(1),
         };
-        let encoder = open_encoder(self.codec, &settings)?;
-        tracing::info!(encoder = encoder.name(), width, height, fps = order.fps, "video encoder opened");
+        let (place, backend) = self.shared.lineup(self.codec).current(Instant::now());
+        if backend.kind() == EncoderKind::Hardware {
+            self.shared.closer.check()?;
+        }
+        let encoder = backend.open(&settings)?;
+        let words = backend.words();
+        tracing::info!(encoder = %words, width, height, fps = order.fps, "video encoder opened");
         let metrics = self.shared.metrics.clone();
-        let open = Open { encoder, size: (width, height), bitrate: order.bitrate, metrics };
+        let size = (width, height);
+        let open = Open { encoder, words, place, size, fps: order.fps, bitrate: order.bitrate, metrics };
         open.metrics.encoders.get_or_create(&open.label()).inc();
         Ok(open)
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.encoder.take() {
+            self.shared.closer.close(open);
+        }
+    }
+
+    /// Decides how to go on.
+    fn failed(&mut self, error: &anyhow::Error) {
+        let codec = self.codec.label();
+        if let (Some(open), Some(EncoderFault::Refused { .. })) = (&self.encoder, EncoderFault::of(error)) {
+            self.shared.metrics.refused.get_or_create(&open.label()).inc();
+            self.needs_keyframe = true;
+            self.unusable += 1;
+            if self.unusable == 1 {
+                tracing::warn!(codec, "a picture is left out, a key frame follows: {error:#}");
+            }
+            if self.unusable <= MAX_UNUSABLE {
+                return;
+            }
+        }
+        let now = Instant::now();
+        let was_open = self.encoder.is_some();
+        let (place, backend) = match &self.encoder {
+            Some(open) => (open.place, self.shared.lineup(self.codec).backend(open.place)),
+            None => self.shared.lineup(self.codec).current(now),
+        };
+        let reason = if was_open { EncoderFault::reason(error) } else { "open" };
+        let label = RestartLabel { encoder: backend.name(), reason };
+        self.shared.metrics.encoder_restarts.get_or_create(&label).inc();
+        self.close();
+        let next = self.shared.lineup(self.codec).failed(place, was_open, now);
+        let first = !mem::replace(&mut self.failing, true);
+        match next {
+            Next::AgainAtOnce | Next::AgainLater if first => {
+                tracing::warn!(codec, encoder = %backend.words(), "video encoder failed, is opened again: {error:#}");
+            }
+            Next::AgainAtOnce | Next::AgainLater => {}
+            Next::Other { rest } => {
+                let other = self.shared.lineup(self.codec).current(now).1.words();
+                let words = format!(
+                    "{} fails ({error:#}): {other} takes its place, until it is tried again in {} s",
+                    backend.words(),
+                    rest.as_secs()
+                );
+                tracing::warn!(codec, encoder = %backend.words(), "video encoder failed, the next one takes its place: {error:#}");
+                self.shared.encoder_health(Level::Degraded, words);
+                self.backoff = Backoff::default();
+            }
+        }
+        if next == Next::AgainLater {
+            self.backoff.failed(now);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::video::RawFrame;
-
-    fn raw() -> SourceFrame {
-        let planes = [16 * 16, 64, 64].map(|length| vec![0; length].into());
-        SourceFrame::Raw(RawFrame::new(16, 16, planes, Instant::now()).into())
-    }
-
-    fn encoded(keyframe: bool) -> SourceFrame {
-        let now = Instant::now();
-        let unit = AccessUnit::passed(VideoCodec::H264, vec![1].into(), keyframe, (16, 16), (now, now));
-        SourceFrame::Encoded(Arc::new(unit))
-    }
-
-    #[test]
-    fn of_raw_pictures_only_the_newest_waits() {
-        let mailbox = Mailbox::default();
-        assert_eq!((0..5).map(|_| mailbox.push(raw())).sum::<usize>(), 4);
-        assert_eq!(mailbox.take().map(|frames| frames.len()), Some(1));
-    }
-
-    #[test]
-    fn encoded_pictures_are_dropped_up_to_the_next_key_frame_when_too_many_wait() {
-        let mailbox = Mailbox::default();
-        (0..ENCODED_QUEUE).for_each(|index| assert_eq!(mailbox.push(encoded(index == 0)), 0));
-        assert_eq!(mailbox.push(encoded(false)), ENCODED_QUEUE + 1);
-        assert_eq!(mailbox.push(encoded(false)), 1);
-        assert_eq!(mailbox.push(encoded(true)), 0);
-        assert_eq!(mailbox.take().map(|frames| frames.len()), Some(1));
-    }
-
-    #[test]
-    fn the_group_that_a_worker_starts_with_is_not_dropped_before_the_worker_has_seen_it() {
-        let unit = |keyframe| match encoded(keyframe) {
-            SourceFrame::Encoded(unit) => unit,
-            SourceFrame::Raw(_) => unreachable!(),
-        };
-        let group: Vec<_> = (0..5 * ENCODED_QUEUE).map(|index| unit(index == 0)).collect();
-        let mailbox = Mailbox::new(&group);
-        (0..ENCODED_QUEUE).for_each(|_| assert_eq!(mailbox.push(encoded(false)), 0));
-        assert_eq!(mailbox.take().map(|frames| frames.len()), Some(6 * ENCODED_QUEUE));
-        (0..ENCODED_QUEUE).for_each(|_| assert_eq!(mailbox.push(encoded(false)), 0));
-        assert_eq!(mailbox.push(encoded(false)), ENCODED_QUEUE + 1, "it is an exception for the group alone");
-    }
-
-    #[test]
-    fn a_worker_that_is_told_to_stop_takes_nothing_more() {
-        let mailbox = Mailbox::default();
-        mailbox.push(raw());
-        mailbox.lock().stop = true;
-        assert!(mailbox.take().is_none());
-    }
-}
+#[path = "worker_tests.rs"]
+mod tests;

@@ -61,6 +61,8 @@ pub enum Body {
     Description(Description),
     /// A candidate; `None`: no more will come (W3C: null or an empty candidate string).
     Candidate(Option<Candidate>),
+    /// Something that the viewer should know while the session goes on.
+    Notice(WireNotice),
     /// Something was refused or went wrong.
     Error(WireError),
     /// The session is over.
@@ -149,12 +151,29 @@ pub struct WireError {
     pub message: String,
 }
 
+/// What a viewer should know: a code for programs, a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireNotice {
+    /// One of the codes in [`notice`].
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
 /// Why a session ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye {
     /// In words.
     #[serde(default)]
     pub reason: String,
+}
+
+/// The notice codes of the protocol.
+pub mod notice {
+    /// The camera sends a still and silence, because of its privacy switch.
+    pub const PRIVACY_ON: &str = "privacy-on";
+    /// Picture and sound are back after [`PRIVACY_ON`].
+    pub const PRIVACY_OFF: &str = "privacy-off";
 }
 
 /// The error codes of the protocol.

@@ -3,7 +3,7 @@
 //! What it forgives stands in docs/protocol.md, section "Tolerances". Pure; fuzzed as `envelope`.
 
 use super::{
-    Body, Bye, Candidate, Description, Envelope, Refusal, SdpType, SessionId, WireError, code,
+    Body, Bye, Candidate, Description, Envelope, Refusal, SdpType, SessionId, WireError, WireNotice, code,
     lenient::Text,
     node::{Members, Node},
     read_connect,
@@ -12,7 +12,7 @@ use super::{
 use crate::signaling::{candidate, sdp};
 
 /// The keys of which an envelope has exactly one.
-const BODIES: [&str; 5] = ["connect", "description", "candidate", "error", "bye"];
+const BODIES: [&str; 6] = ["connect", "description", "candidate", "notice", "error", "bye"];
 
 /// Longest text kept of an `error` or `bye` from outside, in characters: it goes to logs and to people.
 const MAX_WORDS: usize = 1024;
@@ -119,6 +119,7 @@ fn read_body(key: &str, node: &Node<'_>) -> Result<Body, Refusal> {
         "connect" => read_connect::read(node).map(Body::Connect),
         "description" => read_description(node).map(Body::Description),
         "candidate" => read_candidate(node).map(Body::Candidate),
+        "notice" => Ok(Body::Notice(read_notice(node))),
         _ => Ok(Body::Bye(Bye { reason: words(node, "reason") })),
     }
 }
@@ -173,12 +174,17 @@ fn read_candidate(node: &Node<'_>) -> Result<Option<Candidate>, Refusal> {
     Ok(Some(Candidate { candidate: text.to_owned(), sdp_m_line_index, sdp_mid }))
 }
 
+fn read_notice(node: &Node<'_>) -> WireNotice {
+    WireNotice { code: read_code(node).unwrap_or_default(), message: words(node, "message") }
+}
+
+fn read_code(node: &Node<'_>) -> Option<String> {
+    let members = node.object().ok()?;
+    members.get("code").and_then(|c| c.string_or_number().ok()).map(|c| shorten(&c, 64))
+}
+
 fn read_error(node: &Node<'_>) -> WireError {
-    let code = match node.object() {
-        Ok(members) => members.get("code").and_then(|c| c.string_or_number().ok()),
-        Err(_) => None,
-    };
-    let code = code.map_or_else(|| code::INTERNAL.to_owned(), |c| shorten(&c, 64));
+    let code = read_code(node).unwrap_or_else(|| code::INTERNAL.to_owned());
     WireError { code, message: words(node, "message") }
 }
 

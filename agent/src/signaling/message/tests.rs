@@ -307,8 +307,10 @@ fn any_body() -> impl Strategy<Value = Body> {
         });
     let error =
         ("[a-z-]{1,30}", "\\PC{0,200}").prop_map(|(code, message)| Body::Error(WireError { code, message }));
+    let notice = ("[a-z-]{1,30}", "\\PC{0,200}")
+        .prop_map(|(code, message)| Body::Notice(WireNotice { code, message }));
     let bye = "\\PC{0,200}".prop_map(|reason| Body::Bye(Bye { reason }));
-    prop_oneof![connect, description, candidate, Just(Body::Candidate(None)), error, bye]
+    prop_oneof![connect, description, candidate, Just(Body::Candidate(None)), notice, error, bye]
 }
 
 proptest! {

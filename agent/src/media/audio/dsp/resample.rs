@@ -2,13 +2,13 @@
 
 use anyhow::ensure;
 
+use super::kaiser::windowed_sinc;
+
 /// Taps per phase at the lower of both rates: with the window below, the band from 0.41 to 0.5 of that rate is
 /// the transition, so 8 kHz sound keeps all of the telephone band (up to 3.3 kHz).
 const TAPS: usize = 48;
 /// Middle of the transition band as a part of the lower rate.
 const CUTOFF: f64 = 0.455;
-/// Kaiser's beta for 70 dB of stop-band attenuation (0.1102 * (70 - 8.7)): below what G.711 itself adds.
-const BETA: f64 = 6.755;
 /// Bounds the table of coefficients (1 MB); every rate of a real card fits by far.
 const MAX_COEFFICIENTS: usize = 256 * 1024;
 
@@ -68,14 +68,9 @@ impl Resampler {
 /// The polyphase table of a low-pass; `cutoff` in cycles per input sample.
 fn design(up: usize, taps: usize, cutoff: f64) -> Vec<f32> {
     let centre = (up * taps) as f64 / 2.0;
-    let prototype = |n: usize| {
-        // Half a step aside, so that the table is symmetric.
-        let t = (n as f64 + 0.5 - centre) / up as f64;
-        let x = std::f64::consts::TAU * cutoff * t;
-        let sinc = if x.abs() < 1e-9 { 1.0 } else { x.sin() / x };
-        let edge = (n as f64 + 0.5 - centre) / centre;
-        sinc * bessel_i0(BETA * (1.0 - edge * edge).max(0.0).sqrt())
-    };
+    // Half a step aside, so that the table is symmetric.
+    let prototype =
+        |n: usize| windowed_sinc((n as f64 + 0.5 - centre) / up as f64, cutoff, taps as f64 / 2.0);
     let mut table = Vec::with_capacity(up * taps);
     for phase in 0..up {
         let row: Vec<f64> = (0..taps).map(|k| prototype((taps - 1 - k) * up + phase)).collect();
@@ -84,16 +79,6 @@ fn design(up: usize, taps: usize, cutoff: f64) -> Vec<f32> {
         table.extend(row.iter().map(|c| (c / sum) as f32));
     }
     table
-}
-
-/// The modified Bessel function of the first kind, order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..40 {
-        term *= (x / (2.0 * f64::from(k))).powi(2);
-        sum += term;
-    }
-    sum
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

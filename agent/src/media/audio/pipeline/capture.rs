@@ -1,17 +1,21 @@
-//! The capture thread: opens the source while somebody listens, encodes once per codec, bridges failures by silence.
+//! The capture thread: opens the source while somebody listens, encodes once per codec, bridges failures and the
+//! privacy switch by silence.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::listeners::Listeners;
-use crate::media::{
-    audio::{
-        AudioCodec, AudioFrame, AudioMetrics, AudioSource, BLOCK, PcmBlock,
+use crate::telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse};
+use crate::{
+    board::{Board, Privacy},
+    media::audio::{
+        AudioCodec, AudioFrame, AudioMetrics, AudioSource, BLOCK, CardReport, PcmBlock,
         codec::{self, AudioEncoder},
         dsp::level::rfc6464_level,
         pace::{Pacer, Throttle, sleep_until},
+        reopening::Reopening,
         source::ChosenSource,
+        words::Words,
     },
-    backoff::Backoff,
 };
 
 /// How a source is opened; tests open their own.
@@ -20,14 +24,15 @@ pub type Open = Box<dyn FnMut() -> anyhow::Result<Box<dyn AudioSource>> + Send>;
 /// All that the thread owns.
 pub struct Capture {
     open: Open,
-    words: String,
+    words: Words,
     bitrate_kbps: u32,
+    privacy: Privacy,
+    reopening: Reopening,
     listeners: Arc<Listeners>,
     metrics: AudioMetrics,
     encoders: BTreeMap<AudioCodec, Box<dyn AudioEncoder>>,
     /// Whether the failure that lasts has been logged.
     complained: bool,
-    backoff: Backoff,
 }
 
 impl Capture {
@@ -35,51 +40,70 @@ impl Capture {
     pub fn new(
         source: ChosenSource,
         bitrate_kbps: u32,
+        board: &Board,
         listeners: Arc<Listeners>,
         metrics: AudioMetrics,
     ) -> Self {
         let words = source.words.clone();
-        Self::with(Box::new(move || source.open()), words, bitrate_kbps, listeners, metrics)
+        Self::with(Box::new(move || source.open()), words, bitrate_kbps, board, listeners, metrics)
     }
 
     /// The same with any way to open a source.
     pub fn with(
         open: Open,
-        words: String,
+        words: Words,
         bitrate_kbps: u32,
+        board: &Board,
         listeners: Arc<Listeners>,
         metrics: AudioMetrics,
     ) -> Self {
-        let (encoders, backoff) = (BTreeMap::new(), Backoff::default());
-        Self { open, words, bitrate_kbps, listeners, metrics, encoders, complained: false, backoff }
+        Self {
+            open,
+            words,
+            bitrate_kbps,
+            privacy: board.privacy.clone(),
+            reopening: Reopening::new(board),
+            listeners,
+            metrics,
+            encoders: BTreeMap::new(),
+            complained: false,
+        }
     }
 
     /// Runs until the pipeline is closed.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("audio-capture", DRIVER_PATIENCE);
         while self.listeners.wait_for_one() {
             tracing::debug!(source = %self.words, "somebody listens");
-            self.listen();
+            self.listen(&pulse);
+            pulse.rest();
             self.keep_encoders(&[]);
+            self.note(None);
             tracing::debug!(source = %self.words, "nobody listens any more");
         }
     }
 
     /// Captures until nobody listens.
-    fn listen(&mut self) {
+    fn listen(&mut self, pulse: &Pulse) {
         let mut source: Option<Box<dyn AudioSource>> = None;
         let mut silence = Pacer::new(Instant::now());
         let mut throttle = Throttle::new(Instant::now());
         loop {
+            pulse.beat(Instant::now());
             let codecs = self.listeners.codecs();
             if codecs.is_empty() {
                 return;
             }
-            if source.is_none() && self.backoff.due(Instant::now()) {
-                source = self.reopen();
+            if self.privacy.is_closed() {
+                // Closed, not only muted.
+                source = None;
+            } else {
+                self.look_for_card(&mut source);
             }
             let block = match source.as_mut().map(|source| source.next()) {
                 Some(Ok(block)) if block.samples.len() == BLOCK => {
                     self.works();
+                    self.note(source.as_mut().and_then(|source| source.report()));
                     std::thread::sleep(throttle.block_passed(Instant::now()));
                     block
                 }
@@ -88,7 +112,7 @@ impl Capture {
                     return;
                 }
                 Some(Err(error)) => {
-                    source = None;
+                    self.note(source.take().and_then(|mut source| source.report()));
                     self.broke(&error);
                     silent_block(&mut silence)
                 }
@@ -97,6 +121,27 @@ impl Capture {
             self.keep_encoders(&codecs);
             self.encode(&block);
         }
+    }
+
+    /// Opens what is not open, at its time; takes a card that came instead of what stands in for one.
+    fn look_for_card(&mut self, source: &mut Option<Box<dyn AudioSource>>) {
+        let now = Instant::now();
+        match source {
+            None if self.reopening.due(now) => *source = self.reopen(),
+            Some(present) if present.stands_in() && self.reopening.look(now) => {
+                if let Some(card) = (self.open)().ok().filter(|found| !found.stands_in()) {
+                    tracing::info!(source = %self.words, "a sound card came");
+                    *source = Some(card);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the card says goes into the metrics; None: no card is open.
+    fn note(&self, report: Option<CardReport>) {
+        self.metrics.sync_error_ms.set(report.map_or(0.0, |report| report.error * 1000.0));
+        self.metrics.card.note(report);
     }
 
     fn reopen(&mut self) -> Option<Box<dyn AudioSource>> {
@@ -119,11 +164,11 @@ impl Capture {
             tracing::info!(source = %self.words, "the sound source works again");
             self.complained = false;
         }
-        self.backoff.worked(Instant::now());
+        self.reopening.worked(Instant::now());
     }
 
     fn broke(&mut self, error: &anyhow::Error) {
-        self.backoff.failed(Instant::now());
+        self.reopening.failed(Instant::now());
         if !self.complained {
             tracing::warn!(source = %self.words, "the sound source failed, silence is sent meanwhile: {error:#}");
             self.complained = true;

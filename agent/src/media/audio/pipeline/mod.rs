@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use self::{capture::Capture, listeners::Listeners};
 use super::{AudioCodec, AudioFrame, AudioMetrics, AudioSourceSpec, codec, source::ChosenSource};
-use crate::{config::AudioConfig, telemetry::metrics::Metrics};
+use crate::{board::Board, config::AudioConfig, telemetry::metrics::Metrics};
 
 /// A handle to the pipeline, cheap to clone. When the last one is dropped, capture ends and subscriptions give None.
 #[derive(Clone)]
@@ -25,14 +25,16 @@ impl AudioPipeline {
     ///
     /// Fails with advice for a source or bitrate that cannot be; a card that is not there yet is no failure:
     /// silence is sent until it is.
-    pub fn start(config: &AudioConfig, metrics: &Metrics) -> anyhow::Result<Self> {
-        let source = ChosenSource::choose(AudioSourceSpec::parse(&config.source)?)?;
+    pub fn start(config: &AudioConfig, board: &Board, metrics: &Metrics) -> anyhow::Result<Self> {
+        let source =
+            ChosenSource::choose(AudioSourceSpec::parse(&config.source)?, !board.privacy.is_closed())?;
         // Finds out about a bad bitrate now and not when the first viewer comes.
         codec::encoder(AudioCodec::Opus, config.bitrate_kbps)?;
         let metrics = metrics.register(AudioMetrics::register);
         let listeners = Arc::new(Listeners::new(metrics.clone()));
         if source.spec != AudioSourceSpec::None {
-            let capture = Capture::new(source.clone(), config.bitrate_kbps, listeners.clone(), metrics);
+            let capture =
+                Capture::new(source.clone(), config.bitrate_kbps, board, listeners.clone(), metrics);
             std::thread::Builder::new().name("audio-capture".into()).spawn(move || capture.run())?;
         }
         tracing::info!(source = %source.words, "sound for viewers");
@@ -41,7 +43,7 @@ impl AudioPipeline {
 
     /// What viewers hear, for people: "a 440 Hz tone, because no sound card was found".
     pub fn source_words(&self) -> String {
-        self.0.source.words.clone()
+        self.0.source.words.to_string()
     }
 
     /// What can be sent, best first; empty if the source is `none`.

@@ -7,10 +7,13 @@ use std::{
 };
 
 use super::*;
-use crate::media::audio::{
-    AudioSource, BLOCK, PcmBlock,
-    codec::{AudioDecoder, OpusDecoder},
-    dsp::pitch::DominantFrequency,
+use crate::{
+    board::Privacy,
+    media::audio::{
+        AudioSource, BLOCK, PcmBlock,
+        codec::{AudioDecoder, OpusDecoder},
+        dsp::pitch::DominantFrequency,
+    },
 };
 
 /// No wait in these tests may last longer.
@@ -19,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 fn tone() -> (AudioPipeline, Metrics) {
     let metrics = Metrics::new();
     let config = AudioConfig { source: "tone".into(), ..AudioConfig::default() };
-    (AudioPipeline::start(&config, &metrics).unwrap(), metrics)
+    (AudioPipeline::start(&config, &Board::default(), &metrics).unwrap(), metrics)
 }
 
 /// The value of a line of the exposition, 0 if there is none.
@@ -126,7 +129,7 @@ async fn subscriptions_end_with_the_pipeline() {
 #[tokio::test]
 async fn without_a_source_nothing_is_offered() {
     let config = AudioConfig { source: "none".into(), ..AudioConfig::default() };
-    let pipeline = AudioPipeline::start(&config, &Metrics::new()).unwrap();
+    let pipeline = AudioPipeline::start(&config, &Board::default(), &Metrics::new()).unwrap();
     assert!(pipeline.codecs().is_empty());
     assert!(pipeline.subscribe(AudioCodec::Opus).next().await.is_none());
 }
@@ -135,7 +138,8 @@ async fn without_a_source_nothing_is_offered() {
 fn a_config_that_cannot_work_is_refused_with_advice() {
     for (source, bitrate_kbps, word) in [("tne", 32, "did you mean"), ("tone", 2, "6 to 510")] {
         let config = AudioConfig { source: source.into(), bitrate_kbps, ..AudioConfig::default() };
-        let error = AudioPipeline::start(&config, &Metrics::new()).err().unwrap().to_string();
+        let error =
+            AudioPipeline::start(&config, &Board::default(), &Metrics::new()).err().unwrap().to_string();
         assert!(error.contains(word), "{error}");
     }
 }
@@ -170,7 +174,8 @@ async fn a_source_that_breaks_gives_silence_until_it_is_opened_again() {
             _ => Ok(Box::new(Flaky(usize::MAX))),
         }
     });
-    let capture = Capture::with(open, "flaky".into(), 32, listeners.clone(), metrics.clone());
+    let capture =
+        Capture::with(open, "flaky".into(), 32, &Board::default(), listeners.clone(), metrics.clone());
     let thread = std::thread::spawn(move || capture.run());
     let mut subscription = AudioSubscription(listeners.add(AudioCodec::Pcmu, false));
     // Silence through two waits, of 0.5 s and 1 s, and sound again.
@@ -182,6 +187,55 @@ async fn a_source_that_breaks_gives_silence_until_it_is_opened_again() {
     }
     assert_eq!(opened.load(Ordering::SeqCst), 3);
     assert_eq!(value(&registry, "p2pcam_audio_source_restarts_total"), 2.0);
+    drop(subscription);
+    listeners.close();
+    thread.join().unwrap();
+}
+
+/// Loud, and tells when it is closed.
+struct Loud(Arc<AtomicUsize>);
+
+impl AudioSource for Loud {
+    fn name(&self) -> &str {
+        "loud"
+    }
+
+    fn next(&mut self) -> anyhow::Result<PcmBlock> {
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(PcmBlock { samples: vec![12_000; BLOCK], captured: Instant::now() })
+    }
+}
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn the_privacy_switch_closes_the_microphone_and_viewers_hear_silence_until_it_is_off() {
+    let registry = Metrics::new();
+    let metrics = registry.register(AudioMetrics::register);
+    let listeners = Arc::new(Listeners::new(metrics.clone()));
+    let closed = Arc::new(AtomicUsize::new(0));
+    let open: capture::Open = Box::new({
+        let closed = closed.clone();
+        move || Ok(Box::new(Loud(closed.clone())))
+    });
+    let privacy = Privacy::default();
+    let board = Board { privacy: privacy.clone(), ..Board::default() };
+    let capture = Capture::with(open, "loud".into(), 32, &board, listeners.clone(), metrics);
+    let thread = std::thread::spawn(move || capture.run());
+    let mut subscription = AudioSubscription(listeners.add(AudioCodec::Pcmu, false));
+    let deadline = Instant::now() + DEADLINE;
+    for (why, silent, closings) in [(None, false, 0), (Some("switch"), true, 1), (None, false, 1)] {
+        privacy.set(why.map(Into::into));
+        while (next(&mut subscription).await.level == 127) != silent {
+            assert!(Instant::now() < deadline, "no {} came", if silent { "silence" } else { "sound" });
+        }
+        assert_eq!(closed.load(Ordering::SeqCst), closings);
+    }
+    assert_eq!(value(&registry, "p2pcam_audio_source_restarts_total"), 0.0, "nothing had failed");
     drop(subscription);
     listeners.close();
     thread.join().unwrap();

@@ -16,12 +16,18 @@ pub struct LogSink {
     pacer: Pacer,
     blocks: u32,
     loudest: f64,
+    stands_in: bool,
 }
 
 impl LogSink {
     /// The first block is taken now.
     pub fn new(now: Instant) -> Self {
-        Self { pacer: Pacer::new(now), blocks: 0, loudest: SILENCE_DBOV }
+        Self { pacer: Pacer::new(now), blocks: 0, loudest: SILENCE_DBOV, stands_in: false }
+    }
+
+    /// The same, used only until there is a sound card.
+    pub fn standing_in(self) -> Self {
+        Self { stands_in: true, ..self }
     }
 }
 
@@ -40,5 +46,9 @@ impl AudioSink for LogSink {
         let (_, end) = self.pacer.next_slot(Instant::now());
         sleep_until(end);
         Ok(())
+    }
+
+    fn stands_in(&self) -> bool {
+        self.stands_in
     }
 }

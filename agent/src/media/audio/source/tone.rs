@@ -20,12 +20,18 @@ const EDGE: f64 = SAMPLE_RATE as f64 / 100.0;
 pub struct ToneSource {
     pacer: Pacer,
     position: u64,
+    stands_in: bool,
 }
 
 impl ToneSource {
     /// The first second begins now.
     pub fn new(now: Instant) -> Self {
-        Self { pacer: Pacer::new(now), position: 0 }
+        Self { pacer: Pacer::new(now), position: 0, stands_in: false }
+    }
+
+    /// The same, played only until there is a sound card.
+    pub fn standing_in(self) -> Self {
+        Self { stands_in: true, ..self }
     }
 }
 
@@ -40,6 +46,10 @@ impl AudioSource for ToneSource {
         self.position += BLOCK as u64;
         sleep_until(complete);
         Ok(PcmBlock { samples, captured })
+    }
+
+    fn stands_in(&self) -> bool {
+        self.stands_in
     }
 }
 

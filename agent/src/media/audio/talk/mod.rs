@@ -21,7 +21,7 @@ use self::{
     talkers::{Inbox, Talkers},
 };
 use super::{AudioCodec, AudioSinkSpec, TalkMetrics, sink::ChosenSink};
-use crate::{config::AudioConfig, telemetry::metrics::Metrics};
+use crate::{board::Board, config::AudioConfig, telemetry::metrics::Metrics};
 
 /// Talkers at once: each costs a decoder, and more than a few voices nobody understands.
 pub const MAX_TALKERS: usize = 8;
@@ -54,7 +54,7 @@ impl TalkBack {
     /// Decides on the sink and starts the playback thread, which opens the sink only while somebody talks.
     ///
     /// Fails with advice for a sink that cannot be; a card that is not there yet is no failure.
-    pub fn start(config: &AudioConfig, metrics: &Metrics) -> anyhow::Result<Self> {
+    pub fn start(config: &AudioConfig, board: &Board, metrics: &Metrics) -> anyhow::Result<Self> {
         let sink = ChosenSink::choose(AudioSinkSpec::parse(&config.sink)?);
         let metrics = metrics.register(TalkMetrics::register);
         let talkers = Arc::new(Talkers::new(metrics.clone()));
@@ -65,7 +65,7 @@ impl TalkBack {
                 let sink = sink.clone();
                 Box::new(move || sink.open())
             };
-            let playback = Playback::new(open, sink.words.clone(), talkers.clone(), metrics)?;
+            let playback = Playback::new(open, sink.words.clone(), board, talkers.clone(), metrics)?;
             std::thread::Builder::new().name("audio-talkback".into()).spawn(move || playback.run())?;
         }
         tracing::info!(sink = %sink.words, "talk-back");
@@ -74,7 +74,7 @@ impl TalkBack {
 
     /// Where talk-back goes, for people: "the log, because no sound card was found".
     pub fn sink_words(&self) -> String {
-        self.0.sink.words.clone()
+        self.0.sink.words.to_string()
     }
 
     /// Lets one more viewer talk; `label` names it in logs. Fails if [`MAX_TALKERS`] talk already.

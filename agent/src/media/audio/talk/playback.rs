@@ -12,12 +12,15 @@ use super::{
     mixer::Mixer,
     talkers::{Inbox, Talkers},
 };
-use crate::media::{
-    audio::{
+use crate::{
+    board::Board,
+    media::audio::{
         AudioSink, BLOCK, TalkMetrics,
         pace::{BLOCK_TIME, Pacer, Throttle, sleep_until},
+        reopening::Reopening,
+        words::Words,
     },
-    backoff::Backoff,
+    telemetry::liveness::{DRIVER_PATIENCE, Liveness, Pulse},
 };
 
 /// A talker who is silent for this long has stopped; the sink stays open as long, so that a pause for breath
@@ -30,13 +33,13 @@ pub type Open = Box<dyn FnMut() -> anyhow::Result<Box<dyn AudioSink>> + Send>;
 /// All that the thread owns.
 pub struct Playback {
     open: Open,
-    words: String,
+    words: Words,
     talkers: Arc<Talkers>,
     metrics: TalkMetrics,
     voices: BTreeMap<u64, Voice>,
     mixer: Mixer,
     meter: Meter,
-    backoff: Backoff,
+    reopening: Reopening,
     /// Whether the failure that lasts has been logged.
     complained: bool,
 }
@@ -56,7 +59,8 @@ impl Playback {
     /// Opens nothing yet; `words` describe the sink.
     pub fn new(
         open: Open,
-        words: String,
+        words: Words,
+        board: &Board,
         talkers: Arc<Talkers>,
         metrics: TalkMetrics,
     ) -> anyhow::Result<Self> {
@@ -68,29 +72,31 @@ impl Playback {
             metrics,
             voices: BTreeMap::new(),
             mixer: Mixer::new(),
-            backoff: Backoff::default(),
+            reopening: Reopening::new(board),
             complained: false,
         })
     }
 
     /// Runs until talk-back is closed.
     pub fn run(mut self) {
+        let pulse = Liveness::process().watch("audio-talkback", DRIVER_PATIENCE);
         while self.talkers.wait_for_packet() {
-            self.talk();
+            self.talk(&pulse);
+            pulse.rest();
+            self.metrics.card.note(None);
             self.meter.silence();
         }
     }
 
     /// Plays until nobody has talked for a while.
-    fn talk(&mut self) {
+    fn talk(&mut self, pulse: &Pulse) {
         let mut sink: Option<Box<dyn AudioSink>> = None;
         let mut pacer = Pacer::new(Instant::now());
         let mut throttle = Throttle::new(Instant::now());
         let mut heard = Instant::now();
         while let Some(inboxes) = self.talkers.all() {
-            if sink.is_none() && self.backoff.due(Instant::now()) {
-                sink = self.reopen();
-            }
+            pulse.beat(Instant::now());
+            self.look_for_card(&mut sink);
             let now = Instant::now();
             self.take_packets(&inboxes, now);
             if self.mix(now) {
@@ -104,15 +110,31 @@ impl Playback {
             match played {
                 Some(Ok(())) => {
                     self.works();
+                    self.metrics.card.note(sink.as_mut().and_then(|sink| sink.report()));
                     std::thread::sleep(throttle.block_passed(Instant::now()));
                 }
                 Some(Err(error)) => {
-                    sink = None;
+                    self.metrics.card.note(sink.take().and_then(|mut sink| sink.report()));
                     self.broke(&error);
                 }
                 // The talk goes on in the metrics.
                 None => sleep_until(pacer.next_slot(Instant::now()).1),
             }
+        }
+    }
+
+    /// Opens what is not open, at its time; takes a card that came instead of what stands in for one.
+    fn look_for_card(&mut self, sink: &mut Option<Box<dyn AudioSink>>) {
+        let now = Instant::now();
+        match sink {
+            None if self.reopening.due(now) => *sink = self.reopen(),
+            Some(present) if present.stands_in() && self.reopening.look(now) => {
+                if let Some(card) = (self.open)().ok().filter(|found| !found.stands_in()) {
+                    tracing::info!(sink = %self.words, "a sound card came");
+                    *sink = Some(card);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -139,11 +161,11 @@ impl Playback {
             tracing::info!(sink = %self.words, "the talk-back sink works again");
             self.complained = false;
         }
-        self.backoff.worked(Instant::now());
+        self.reopening.worked(Instant::now());
     }
 
     fn broke(&mut self, error: &anyhow::Error) {
-        self.backoff.failed(Instant::now());
+        self.reopening.failed(Instant::now());
         if !self.complained {
             tracing::warn!(sink = %self.words, "the talk-back sink failed, nobody is heard meanwhile: {error:#}");
             self.complained = true;
@@ -184,7 +206,7 @@ impl Playback {
                 voice.heard = now;
                 if voice.talking.is_none() {
                     voice.talking = Some(now);
-                    tracing::info!(talker = %voice.label, sink = %self.words, "talk-back begins");
+                    tracing::info!(session = %voice.label, sink = %self.words, "talk-back begins");
                 }
             } else if now.saturating_duration_since(voice.heard) > LINGER {
                 voice.stopped(now);
@@ -211,7 +233,7 @@ impl Voice {
     fn stopped(&mut self, now: Instant) {
         if let Some(since) = self.talking.take() {
             let seconds = (now - since).as_secs();
-            tracing::info!(talker = %self.label, seconds, "talk-back ends");
+            tracing::info!(session = %self.label, seconds, "talk-back ends");
         }
     }
 }

@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 fn to_the_log() -> (TalkBack, Metrics) {
     let metrics = Metrics::new();
     let config = AudioConfig { sink: "log".into(), ..AudioConfig::default() };
-    (TalkBack::start(&config, &metrics).unwrap(), metrics)
+    (TalkBack::start(&config, &Board::default(), &metrics).unwrap(), metrics)
 }
 
 fn value(metrics: &Metrics, name: &str) -> f64 {
@@ -105,11 +105,19 @@ fn one_talker_too_many_is_told_so_and_may_come_when_another_has_left() {
 #[test]
 fn a_sink_none_takes_talk_and_a_bad_one_is_refused_with_advice() {
     let start = |sink: &str| {
-        TalkBack::start(&AudioConfig { sink: sink.into(), ..AudioConfig::default() }, &Metrics::new())
+        TalkBack::start(
+            &AudioConfig { sink: sink.into(), ..AudioConfig::default() },
+            &Board::default(),
+            &Metrics::new(),
+        )
     };
     let metrics = Metrics::new();
-    let nowhere =
-        TalkBack::start(&AudioConfig { sink: "none".into(), ..AudioConfig::default() }, &metrics).unwrap();
+    let nowhere = TalkBack::start(
+        &AudioConfig { sink: "none".into(), ..AudioConfig::default() },
+        &Board::default(),
+        &metrics,
+    )
+    .unwrap();
     let mut speaker = Speaker::new(&nowhere, AudioCodec::Pcmu, 440.0);
     (0..200).for_each(|_| speaker.say());
     assert_eq!(value(&metrics, "p2pcam_talkback_packets_received_total"), 200.0);
@@ -150,7 +158,8 @@ fn the_sink_is_open_only_while_somebody_talks_and_comes_back_after_it_broke() {
             Ok(Box::new(Fragile { left, taken: taken.clone() }))
         }
     });
-    let playback = Playback::new(open, "fragile".into(), talkers.clone(), metrics).unwrap();
+    let playback =
+        Playback::new(open, "fragile".into(), &Board::default(), talkers.clone(), metrics).unwrap();
     let thread = std::thread::spawn(move || playback.run());
     let sink = ChosenSink::choose(AudioSinkSpec::Log);
     let talk_back = TalkBack(Arc::new(Inner { sink, talkers }));

@@ -30,6 +30,28 @@ pub fn lowest(width: u32, height: u32, fps: u32, kbps: u32) -> Level {
     LEVELS.iter().find(fits).map_or(Level::Level_5_2, |(level, ..)| *level)
 }
 
+/// The same as `level_idc`: ten times the level.
+pub fn lowest_idc(width: u32, height: u32, fps: u32, kbps: u32) -> u8 {
+    match lowest(width, height, fps, kbps) {
+        Level::Level_1_0 | Level::Level_1_B => 10,
+        Level::Level_1_1 => 11,
+        Level::Level_1_2 => 12,
+        Level::Level_1_3 => 13,
+        Level::Level_2_0 => 20,
+        Level::Level_2_1 => 21,
+        Level::Level_2_2 => 22,
+        Level::Level_3_0 => 30,
+        Level::Level_3_1 => 31,
+        Level::Level_3_2 => 32,
+        Level::Level_4_0 => 40,
+        Level::Level_4_1 => 41,
+        Level::Level_4_2 => 42,
+        Level::Level_5_0 => 50,
+        Level::Level_5_1 => 51,
+        Level::Level_5_2 => 52,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,18 +1,36 @@
 //! The encoders that there are, and how to open one.
 
+mod backend;
+mod choice;
+mod fault;
+mod found;
 mod level;
+mod lineup;
+pub mod m2m;
+mod model;
+mod mpp;
 mod openh264;
 mod vp8;
 mod vpx;
 
-pub use self::openh264::OpenH264Encoder;
-pub use vp8::Vp8Encoder;
+pub use self::{
+    backend::{Backend, Mpp, Software},
+    choice::{Choice, Found, Offer, Way},
+    fault::EncoderFault,
+    lineup::{Lineup, Next},
+    model::BoardModel,
+    mpp::{MppCodec, MppEncoder, MppError, MppInfo, MppStream, MppUnit, NotHere},
+    openh264::OpenH264Encoder,
+    vp8::Vp8Encoder,
+};
 #[cfg(test)]
 pub(crate) use vpx::VpxDecoder;
 
+use level::lowest_idc as h264_level;
 use std::ops::RangeInclusive;
 
 use super::{Bitrate, VideoCodec, VideoEncoder};
+use crate::config::VideoEncoderSpec;
 
 /// What an encoder is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,28 +52,49 @@ pub struct EncoderSettings {
 pub enum EncoderKind {
     /// On the CPU.
     Software,
+    /// In a device of the board, or in the camera.
+    Hardware,
 }
 
-/// An encoder that this binary can use, for `devices`.
+/// An encoder that was looked for, for `devices`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderInfo {
-    /// As in logs and metrics.
-    pub name: &'static str,
+    /// For people: "openh264 (software)", "bcm2835-codec-encode (/dev/video11, M2M, dmabuf)"; "mpp" if there is none.
+    pub name: String,
     /// What it makes.
     pub codec: VideoCodec,
     /// Where it computes.
     pub kind: EncoderKind,
+    /// False if this machine does not have it.
+    pub there: bool,
+    /// Taken for raw pictures.
+    pub chosen: bool,
+    /// Why it is taken, or not.
+    pub reason: String,
 }
 
-/// All encoders of this binary, the preferred one of each codec first.
-pub fn encoders() -> Vec<EncoderInfo> {
-    vec![
-        EncoderInfo { name: OpenH264Encoder::NAME, codec: VideoCodec::H264, kind: EncoderKind::Software },
-        EncoderInfo { name: Vp8Encoder::NAME, codec: VideoCodec::Vp8, kind: EncoderKind::Software },
-    ]
+/// All that was looked for under this `video.encoder`, what is taken for each codec first.
+pub fn encoders(spec: &VideoEncoderSpec) -> Vec<EncoderInfo> {
+    let h264 = Choice::probe(spec).verdicts(false).into_iter().map(|(offer, chosen, reason)| EncoderInfo {
+        name: offer.words(),
+        codec: VideoCodec::H264,
+        kind: if offer.way == Way::OpenH264 { EncoderKind::Software } else { EncoderKind::Hardware },
+        there: offer.backend.is_some(),
+        chosen,
+        reason,
+    });
+    let vp8 = EncoderInfo {
+        name: Software(VideoCodec::Vp8).words(),
+        codec: VideoCodec::Vp8,
+        kind: EncoderKind::Software,
+        there: true,
+        chosen: true,
+        reason: "for viewers without H.264".into(),
+    };
+    h264.chain([vp8]).collect()
 }
 
-/// Opens the preferred encoder of a codec.
+/// Opens the software encoder of a codec.
 pub fn open_encoder(codec: VideoCodec, settings: &EncoderSettings) -> anyhow::Result<Box<dyn VideoEncoder>> {
     Ok(match codec {
         VideoCodec::H264 => Box::new(OpenH264Encoder::new(settings)?),

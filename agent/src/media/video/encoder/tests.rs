@@ -44,8 +44,10 @@ fn strip(frame: &RawFrame) -> Option<Strip> {
 
 #[test]
 fn both_encoders_are_listed_h264_first() {
-    let names: Vec<_> = encoders().iter().map(|info| (info.codec, info.name)).collect();
-    assert_eq!(names, [(VideoCodec::H264, "openh264"), (VideoCodec::Vp8, "libvpx-vp8")]);
+    let taken = encoders(&VideoEncoderSpec::OpenH264).into_iter().filter(|info| info.chosen);
+    let names: Vec<_> = taken.map(|info| (info.codec, info.name)).collect();
+    let expected = [(VideoCodec::H264, "openh264 (software)"), (VideoCodec::Vp8, "libvpx-vp8 (software)")];
+    assert_eq!(names, expected.map(|(codec, name)| (codec, name.to_owned())));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod file;
 #[cfg(feature = "ffmpeg")]
 mod footage;
-mod monotonic;
+pub mod monotonic;
 mod mp4;
 mod mp4_guard;
 mod pace;
@@ -14,17 +14,26 @@ pub mod v4l2;
 pub use file::open_file;
 pub use v4l2::{CameraInfo, CameraMode, list_cameras};
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use super::{
-    VideoSource,
+    PixelFormat, VideoSource,
     capture::{Opened, Opener},
     pattern::PatternSource,
 };
 use crate::config::{VideoConfig, VideoSourceSpec};
 
-/// How the source of a specification is opened, as often as need be.
-pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig) -> Opener {
+/// A source that fails because its device is not there: trying again helps only when it is plugged in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unplugged(pub String);
+
+/// How the source of a specification is opened, as often as need be. `formats` is what a camera's pictures are to come
+/// in, the preferred first.
+pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig, formats: Vec<PixelFormat>) -> Opener {
     let config = config.clone();
     // The pattern's frames are counted from here, also while nobody watches.
     let epoch = Instant::now();
@@ -32,9 +41,10 @@ pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig) -> Opener {
         VideoSourceSpec::Pattern => Box::new(move || pattern(&config, epoch, "test pattern")),
         VideoSourceSpec::File(path) => Box::new(move || open_file(&path, &config).map(opened)),
         VideoSourceSpec::V4l2(path) => {
-            Box::new(move || v4l2::Camera::open(&path, &config).map(|camera| opened(Box::new(camera))))
+            let mut remarks = Vec::new();
+            Box::new(move || camera(&path, &config, &formats, &mut remarks))
         }
-        VideoSourceSpec::Auto => auto(config, epoch),
+        VideoSourceSpec::Auto => auto(config, formats, epoch),
     }
 }
 
@@ -45,24 +55,40 @@ fn opened(source: Box<dyn VideoSource>) -> Opened {
     Opened { source, words }
 }
 
+/// Says what of the configuration could not be set, once as long as it is the same.
+fn camera(
+    path: &Path,
+    config: &VideoConfig,
+    formats: &[PixelFormat],
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<Opened> {
+    let camera = v4l2::Camera::open_preferring(path, config, formats)?;
+    if camera.remarks() != remarks {
+        *remarks = camera.remarks().to_vec();
+        remarks.iter().for_each(|remark| tracing::warn!(camera = %path.display(), "{remark}"));
+    }
+    Ok(opened(Box::new(camera)))
+}
+
 fn pattern(config: &VideoConfig, epoch: Instant, words: &str) -> anyhow::Result<Opened> {
     let source = PatternSource::new(config.width, config.height, config.fps, epoch)?;
     Ok(Opened { source: Box::new(source), words: words.into() })
 }
 
 /// The first camera that opens, and then always this one; the pattern as long as there is none.
-fn auto(config: VideoConfig, epoch: Instant) -> Opener {
+fn auto(config: VideoConfig, formats: Vec<PixelFormat>, epoch: Instant) -> Opener {
     let mut chosen: Option<PathBuf> = None;
+    let mut remarks = Vec::new();
     Box::new(move || {
         if let Some(path) = &chosen {
-            return v4l2::Camera::open(path, &config).map(|camera| opened(Box::new(camera)));
+            return camera(path, &config, &formats, &mut remarks);
         }
         let mut failures = Vec::new();
-        for camera in list_cameras().into_iter().filter(|camera| camera.capture) {
-            match v4l2::Camera::open(&camera.path, &config) {
+        for found in list_cameras().into_iter().filter(|camera| camera.capture) {
+            match camera(&found.path, &config, &formats, &mut remarks) {
                 Ok(source) => {
-                    chosen = Some(camera.path);
-                    return Ok(opened(Box::new(source)));
+                    chosen = Some(found.path);
+                    return Ok(source);
                 }
                 Err(error) => failures.push(format!("{error:#}")),
             }

@@ -1,19 +1,15 @@
 //! The cameras that there are and what they can do.
 
-use std::{
-    fs,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
-use anyhow::{Context, anyhow};
-use v4l::{
-    Device, FourCC, capability::Flags, frameinterval::FrameIntervalEnum, framesize::FrameSizeEnum,
-    video::Capture,
+use super::{
+    controls,
+    negotiate::{CameraMode, Wanted, nearest_step},
 };
-
-use super::negotiate::{CameraMode, Wanted, nearest_step};
-use crate::media::video::PixelFormat;
+use crate::media::video::{
+    PixelFormat,
+    v4l2::{BufferType, Device, FourCc, Fract, Intervals, Result, Sizes},
+};
 
 /// Sizes that are listed of a camera that has ranges instead of a list.
 const COMMON_SIZES: [(u32, u32); 4] = [(640, 360), (640, 480), (1280, 720), (1920, 1080)];
@@ -31,7 +27,9 @@ pub struct CameraInfo {
     pub modes: Vec<CameraMode>,
     /// Codes of formats that the agent cannot take.
     pub other_formats: Vec<String>,
-    /// False for a device that gives no pictures (metadata, output, a codec, multi-planar only).
+    /// What `[video.controls]` can set, in words: "brightness: 0 to 255, default 128".
+    pub controls: Vec<String>,
+    /// False for a device that gives no pictures (metadata, output, a codec).
     pub capture: bool,
 }
 
@@ -47,114 +45,93 @@ pub fn list_cameras() -> Vec<CameraInfo> {
         })
         .collect();
     paths.sort();
-    paths.into_iter().filter_map(|(_, path)| describe(&path).ok()).collect()
+    paths.into_iter().filter_map(|(_, path)| describe(path).ok()).collect()
 }
 
-/// The crate panics on texts and values that it does not expect of a driver: made an error here.
-pub fn guarded<T>(path: &Path, action: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|_| {
-        Err(anyhow!("the driver of {} says something that is not understood", path.display()))
-    })
-}
-
-fn describe(path: &Path) -> anyhow::Result<CameraInfo> {
-    guarded(path, || {
-        let device = Device::with_path(path)?;
-        let caps = device.query_caps()?;
-        let capture = caps.capabilities.contains(Flags::VIDEO_CAPTURE | Flags::STREAMING);
-        let mut other_formats = Vec::new();
-        let mut modes = Vec::new();
-        if capture {
-            for description in device.enum_formats()? {
-                match PixelFormat::from_fourcc(description.fourcc.repr) {
-                    Some(format) => {
-                        for (width, height) in COMMON_SIZES {
-                            let wanted = Wanted { width, height, fps: 30 };
-                            for mode in modes_of(&device, format, description.fourcc, wanted) {
-                                if !modes.contains(&mode) {
-                                    modes.push(mode);
-                                }
-                            }
-                        }
-                    }
-                    None => other_formats.push(code_words(description.fourcc.repr)),
+fn describe(path: PathBuf) -> Result<CameraInfo> {
+    let device = Device::open(&path)?;
+    let caps = device.capabilities()?;
+    let type_ = caps.camera();
+    let mut other_formats = Vec::new();
+    let mut modes = Vec::new();
+    let formats = type_.map_or(Ok(Vec::new()), |type_| device.formats(type_))?;
+    for code in formats.into_iter().map(|entry| entry.fourcc) {
+        let Some(format) = PixelFormat::from_fourcc(code.0) else {
+            other_formats.push(code.to_string());
+            continue;
+        };
+        for (width, height) in COMMON_SIZES {
+            for mode in modes_of(&device, format, code, Wanted { width, height, fps: 30 }) {
+                if !modes.contains(&mode) {
+                    modes.push(mode);
                 }
             }
         }
-        Ok(CameraInfo {
-            path: path.into(),
-            card: caps.card,
-            driver: caps.driver,
-            modes,
-            other_formats,
-            capture,
-        })
-    })
+    }
+    let controls = if type_.is_some() { controls::describe(&device) } else { Vec::new() };
+    let capture = type_.is_some();
+    Ok(CameraInfo { path, card: caps.card, driver: caps.driver, modes, other_formats, controls, capture })
 }
 
-/// A four-character code for people: without its blanks, and with the top bit as what it stands for, big-endian.
-fn code_words(code: [u8; 4]) -> String {
-    let big_endian = if code[3] & 0x80 != 0 { "-BE" } else { "" };
-    let plain = code.map(|byte| byte & 0x7f);
-    format!("{}{big_endian}", String::from_utf8_lossy(&plain).trim_end().escape_default())
+/// What a camera can do, each with the driver's code; of ranges, what is nearest to the wanted.
+pub fn modes(device: &Device, type_: BufferType, wanted: Wanted) -> Result<Vec<(CameraMode, FourCc)>> {
+    let formats = device.formats(type_)?.into_iter().map(|entry| entry.fourcc);
+    let known = formats.filter_map(|code| Some((PixelFormat::from_fourcc(code.0)?, code)));
+    let with_code =
+        |(format, code)| modes_of(device, format, code, wanted).into_iter().map(move |mode| (mode, code));
+    Ok(known.flat_map(with_code).collect())
 }
 
-/// What a camera can do; of ranges, what is nearest to the wanted.
-pub fn modes(device: &Device, wanted: Wanted) -> anyhow::Result<Vec<CameraMode>> {
-    let formats = device.enum_formats().context("it does not say its formats")?;
-    let known =
-        formats.iter().filter_map(|entry| Some((PixelFormat::from_fourcc(entry.fourcc.repr)?, entry.fourcc)));
-    Ok(known.flat_map(|(format, code)| modes_of(device, format, code, wanted)).collect())
-}
-
-fn modes_of(device: &Device, format: PixelFormat, code: FourCC, wanted: Wanted) -> Vec<CameraMode> {
-    let sizes: Vec<(u32, u32)> = match device.enum_framesizes(code) {
-        Ok(sizes) => sizes
-            .into_iter()
-            .map(|size| match size.size {
-                FrameSizeEnum::Discrete(size) => (size.width, size.height),
-                FrameSizeEnum::Stepwise(range) => (
-                    nearest_step(wanted.width, range.min_width, range.max_width, range.step_width),
-                    nearest_step(wanted.height, range.min_height, range.max_height, range.step_height),
-                ),
-            })
-            .collect(),
+fn modes_of(device: &Device, format: PixelFormat, code: FourCc, wanted: Wanted) -> Vec<CameraMode> {
+    let sizes: Vec<(u32, u32)> = match device.sizes(code) {
+        Ok(sizes) if !sizes.is_empty() => sizes.into_iter().map(|size| nearest(size, wanted)).collect(),
         // Not all drivers list sizes: asked for the wanted one, they give what is nearest.
-        Err(_) => vec![(wanted.width, wanted.height)],
+        _ => vec![(wanted.width, wanted.height)],
     };
     let with_rates = |(width, height)| {
-        let fps = rates(device, code, width, height, wanted.fps);
+        let intervals = device.intervals(code, width, height).unwrap_or_default();
+        let fps = intervals.into_iter().map(|interval| rate(interval, wanted.fps)).collect();
         CameraMode { format, width, height, fps }
     };
     sizes.into_iter().map(with_rates).collect()
 }
 
-fn rates(device: &Device, code: FourCC, width: u32, height: u32, wanted: u32) -> Vec<f64> {
-    let intervals = device.enum_frameintervals(code, width, height).unwrap_or_default();
-    let rate =
-        |interval: v4l::Fraction| f64::from(interval.denominator) / f64::from(interval.numerator.max(1));
-    intervals
-        .into_iter()
-        .map(|entry| match entry.interval {
-            FrameIntervalEnum::Discrete(interval) => rate(interval),
-            // The longest interval is the lowest rate.
-            FrameIntervalEnum::Stepwise(range) => {
-                let (low, high) = (rate(range.max), rate(range.min));
-                f64::from(wanted).clamp(low.min(high), high.max(low))
-            }
-        })
-        .collect()
+fn nearest(size: Sizes, wanted: Wanted) -> (u32, u32) {
+    match size {
+        Sizes::One { width, height } => (width, height),
+        Sizes::Range { width, height } => (
+            nearest_step(wanted.width, width.min, width.max, width.step),
+            nearest_step(wanted.height, height.min, height.max, height.step),
+        ),
+    }
+}
+
+fn rate(interval: Intervals, wanted: u32) -> f64 {
+    let rate = |interval: Fract| f64::from(interval.denominator) / f64::from(interval.numerator.max(1));
+    match interval {
+        Intervals::One(interval) => rate(interval),
+        Intervals::Range { shortest, longest } => {
+            let (low, high) = (rate(longest), rate(shortest));
+            f64::from(wanted).clamp(low.min(high), high.max(low))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::video::v4l2::Steps;
 
     #[test]
-    fn codes_are_printed_without_blanks_and_control_characters() {
-        assert_eq!(code_words(*b"UYVY"), "UYVY");
-        assert_eq!(code_words(*b"Y10 "), "Y10");
-        assert_eq!(code_words([b'Y', b'1', b'6', b' ' | 0x80]), "Y16-BE");
-        assert_eq!(code_words([1, b'a', b'b', b'c']), "\\u{1}abc");
+    fn of_ranges_what_is_nearest_to_the_wanted_is_taken_whatever_their_order() {
+        let wanted = Wanted { width: 1281, height: 720, fps: 30 };
+        let steps = |min, max| Steps { min, max, step: 2 };
+        let range = Sizes::Range { width: steps(64, 2592), height: steps(64, 480) };
+        assert_eq!(nearest(range, wanted), (1280, 480));
+        let [slow, fast] = [5, 120].map(|denominator| Fract { numerator: 1, denominator });
+        assert_eq!(rate(Intervals::Range { shortest: fast, longest: slow }, 30), 30.0);
+        assert_eq!(rate(Intervals::Range { shortest: slow, longest: fast }, 240), 120.0);
+        let nonsense = Fract { numerator: 0, denominator: 0 };
+        assert_eq!(rate(Intervals::One(nonsense), 30), 0.0);
     }
 }

@@ -1,10 +1,13 @@
-//! Cameras of the Video for Linux API (kernel doc: userspace-api/media/v4l), by memory-mapped streaming.
+//! Cameras of the Video for Linux API, by memory-mapped streaming, single- and multi-planar.
 
 mod camera;
-mod compose;
+mod controls;
+mod held;
 mod list;
 mod negotiate;
+mod open;
 mod stream;
+mod words;
 
 pub use camera::Camera;
 pub use list::{CameraInfo, list_cameras};

@@ -39,9 +39,14 @@ pub struct Wanted {
     pub fps: u32,
 }
 
-/// The best mode: the size that is nearest, then a rate that is enough, then the cheapest format. H.264 is taken
-/// only at exactly the wanted size and rate: elsewhere an own encoder serves viewers better, as it obeys them.
-pub fn choose(modes: &[CameraMode], wanted: Wanted) -> Option<&CameraMode> {
+/// The best mode: the size that is nearest, then a rate that is enough, then the format that comes first in `formats`;
+/// others are not taken. H.264 is taken only at exactly the wanted size and rate: elsewhere an own encoder serves viewers
+/// better, as it obeys them.
+pub fn choose<'a>(
+    modes: &'a [CameraMode],
+    wanted: Wanted,
+    formats: &[PixelFormat],
+) -> Option<&'a CameraMode> {
     let exact = |mode: &CameraMode| (mode.width, mode.height) == (wanted.width, wanted.height);
     let missing = |mode: &CameraMode| {
         let rate = mode.rate_for(wanted.fps);
@@ -59,7 +64,9 @@ pub fn choose(modes: &[CameraMode], wanted: Wanted) -> Option<&CameraMode> {
         pixels(mode.width, mode.height).abs_diff(pixels(wanted.width, wanted.height))
             + u64::from(mode.width.abs_diff(wanted.width))
     };
-    modes.iter().filter(usable).min_by_key(|mode| (distance(mode), missing(mode), mode.format.cost()))
+    let rank = |mode: &CameraMode| formats.iter().position(|format| *format == mode.format);
+    let taken = modes.iter().filter(|mode| usable(mode) && rank(mode).is_some());
+    taken.min_by_key(|mode| (distance(mode), missing(mode), rank(mode)))
 }
 
 /// The size of a stepwise range that is nearest to the wanted one; `step` 0 counts as 1.
@@ -92,7 +99,8 @@ mod tests {
     }
 
     fn chosen(modes: &[CameraMode], wanted: Wanted) -> Option<(PixelFormat, u32, u32)> {
-        choose(modes, wanted).map(|mode| (mode.format, mode.height, mode.rate_for(wanted.fps)))
+        choose(modes, wanted, &PixelFormat::ALL)
+            .map(|mode| (mode.format, mode.height, mode.rate_for(wanted.fps)))
     }
 
     #[test]
@@ -108,6 +116,15 @@ mod tests {
         assert_eq!(chosen(&with(720, 30.0), HD), Some((H264, 720, 30)));
         assert_eq!(chosen(&with(1080, 30.0), HD), Some((Mjpeg, 720, 30)));
         assert_eq!(chosen(&with(720, 15.0), HD), Some((Mjpeg, 720, 30)));
+    }
+
+    #[test]
+    fn the_encoders_order_decides_between_formats_and_what_it_leaves_out_is_not_taken() {
+        let modes = [mode(H264, 1280, 720, &[30.0]), mode(Nv12, 1280, 720, &[30.0])];
+        let chosen = |formats: &[PixelFormat]| choose(&modes, HD, formats).map(|mode| mode.format);
+        assert_eq!(chosen(&[Nv12, H264]), Some(Nv12));
+        assert_eq!(chosen(&[H264, Nv12]), Some(H264));
+        assert_eq!(chosen(&[Yuyv]), None);
     }
 
     #[test]

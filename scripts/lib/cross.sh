@@ -1,0 +1,117 @@
+# shellcheck shell=bash
+# Builds for boards on another machine, from Debian packages alone: Debian's cross compiler, Debian's libraries of the
+# board's architecture unpacked into a folder, and a rustc that has the target's standard library.
+# Needs deps.sh, debs.sh and rust.sh; run from the top of the source tree.
+
+# The libraries that the agent is linked against on a board. FFmpeg's are left out, and with them the agent's feature
+# `ffmpeg`: cameras play no files, and its libraries alone are larger than the agent.
+CROSS_LIBRARIES='libc6-dev libasound2-dev libvpx-dev'
+CROSS_FEATURES=--no-default-features
+
+# cross_target TARGET: sets CROSS_TARGET, CROSS_ARCH (Debian's word) and CROSS_TRIPLE (GNU's word), or says which there are.
+cross_target() {
+    CROSS_TARGET=$1
+    case $1 in
+        aarch64-unknown-linux-gnu) CROSS_ARCH=arm64 CROSS_TRIPLE=aarch64-linux-gnu ;;
+        armv7-unknown-linux-gnueabihf) CROSS_ARCH=armhf CROSS_TRIPLE=arm-linux-gnueabihf ;;
+        *) die "There is no cross build for $1." "There is: aarch64-unknown-linux-gnu, armv7-unknown-linux-gnueabihf." ;;
+    esac
+}
+
+# Packages of this machine for a cross build to cross_target's.
+packages_cross() {
+    echo "gcc-$CROSS_TRIPLE g++-$CROSS_TRIPLE"
+}
+
+# Sets CROSS_RUSTC: this machine's own rustc if it has the target's standard library (rustup's may), else Debian's,
+# unpacked and not installed, as it would exclude another rustc.
+cross_rustc() {
+    local folder key packages=()
+    CROSS_RUSTC=$(command -v rustc)
+    folder=$(rustc --print target-libdir --target "$CROSS_TARGET" 2>/dev/null) || folder=
+    if [ -n "$folder" ] && compgen -G "$folder/libstd-*.rlib" >/dev/null; then
+        return
+    fi
+    # What rustc needs and every machine with a compiler has (libc, libgcc, libstdc++) is the machine's own: plug-ins
+    # that rustc loads are linked with it.
+    need_debs "$(dpkg --print-architecture)" rustc-web
+    mapfile -t packages < <(for name in rustc-web 'libstd-rust-web*' 'libllvm*' 'libffi*' 'libedit*' libbsd0 libmd0 \
+        'libtinfo*' libxml2 'libicu*' 'liblzma*' 'libz3*' zlib1g libzstd1; do debs_named "$name" "${DEBS[@]}"; done)
+    need_debs "$CROSS_ARCH" libstd-rust-web-dev
+    mapfile -t -O "${#packages[@]}" packages < <(debs_named libstd-rust-web-dev "${DEBS[@]}")
+    key=$(printf '%s\n' "${packages[@]##*/}" | sha256sum | cut -c1-16)
+    folder=$CACHE/cross/rustc-$key
+    if [ ! -d "$folder" ]; then
+        say "Unpacking Debian's rustc with the standard library of $CROSS_TARGET."
+        rm -rf "$folder.new"
+        mkdir -p "$folder.new/usr/bin"
+        unpack_debs "$folder.new" "${packages[@]}"
+        cross_rustc_wrapper "$folder.new" "$folder"
+        mv "$folder.new" "$folder"
+    fi
+    CROSS_RUSTC=$folder/rustc
+}
+
+# cross_rustc_wrapper FOLDER LATER: a program that starts the rustc of a folder (whose name will be LATER) with its
+# libraries; they are not in the environment, where compilers that rustc starts would take them too.
+cross_rustc_wrapper() {
+    local loader triple
+    loader=$(compgen -G '/lib*/ld-linux*.so.*' | head -n 1)
+    triple=$(basename "$(dirname "$(compgen -G "$1/usr/lib/*/librustc_driver-*.so" | head -n 1)")")
+    cat >"$1/rustc" <<-END
+		#!/bin/sh
+		# Debian's rustc, unpacked and not installed.
+		at='$2'
+		exec $loader --library-path "\$at/usr/lib/$triple:\$at/lib/$triple" "\$at/usr/bin/rustc" --sysroot "\$at/usr" "\$@"
+	END
+    chmod 755 "$1/rustc"
+}
+
+# Sets CROSS_SYSROOT: headers and libraries of the target.
+cross_sysroot() {
+    local key
+    # Names of packages hold no blanks.
+    # shellcheck disable=SC2086
+    need_debs "$CROSS_ARCH" $CROSS_LIBRARIES
+    key=$(printf '%s\n' "${DEBS[@]##*/}" | sha256sum | cut -c1-16)
+    CROSS_SYSROOT=$CACHE/cross/sysroot-$key
+    [ -d "$CROSS_SYSROOT" ] && return
+    rm -rf "$CROSS_SYSROOT.new"
+    mkdir -p "$CROSS_SYSROOT.new"
+    unpack_debs "$CROSS_SYSROOT.new" "${DEBS[@]}"
+    mv "$CROSS_SYSROOT.new" "$CROSS_SYSROOT"
+}
+
+# need_cross TARGET: all that cross_cargo needs.
+need_cross() {
+    local lock
+    cross_target "$1"
+    # Names of packages hold no blanks.
+    # shellcheck disable=SC2046
+    need_packages $(packages_build) $(packages_cross)
+    need_rust
+    limit_jobs
+    mkdir -p "$CACHE/cross"
+    # Two scripts at once would unpack into the same folders.
+    exec {lock}>"$CACHE/cross/lock"
+    flock "$lock"
+    cross_rustc
+    cross_sysroot
+    exec {lock}>&-
+}
+
+# cross_cargo COMMAND --package NAME ARGUMENT...: cargo for need_cross's target.
+cross_cargo() {
+    local command=$1 lower=${CROSS_TARGET//-/_} upper
+    upper=${lower^^}
+    shift
+    env RUSTC="$CROSS_RUSTC" \
+        "CARGO_TARGET_${upper}_LINKER=$CROSS_TRIPLE-gcc" \
+        "CARGO_TARGET_${upper}_RUSTFLAGS=-Clink-arg=--sysroot=$CROSS_SYSROOT" \
+        "CC_$lower=$CROSS_TRIPLE-gcc" "CXX_$lower=$CROSS_TRIPLE-g++" "AR_$lower=$CROSS_TRIPLE-ar" \
+        "CFLAGS_$lower=--sysroot=$CROSS_SYSROOT" "CXXFLAGS_$lower=--sysroot=$CROSS_SYSROOT" \
+        "BINDGEN_EXTRA_CLANG_ARGS_$lower=--sysroot=$CROSS_SYSROOT -I$CROSS_SYSROOT/usr/include/$CROSS_TRIPLE" \
+        PKG_CONFIG_ALLOW_CROSS=1 "PKG_CONFIG_SYSROOT_DIR_$lower=$CROSS_SYSROOT" "PKG_CONFIG_PATH_$lower=" \
+        "PKG_CONFIG_LIBDIR_$lower=$CROSS_SYSROOT/usr/lib/$CROSS_TRIPLE/pkgconfig:$CROSS_SYSROOT/usr/share/pkgconfig" \
+        cargo "$command" --locked --target "$CROSS_TARGET" $CROSS_FEATURES "$@"
+}
