@@ -29,8 +29,17 @@ const MAX_FILE: u64 = 1 << 20;
 /// What variables that override a key start with; `P2PCAM_VIDEO_WIDTH` is `video.width`.
 const PREFIX: &str = "P2PCAM_";
 
-/// Variables with the prefix that are not keys: the path of the file itself, and what the tests use.
-const NOT_KEYS: [&str; 2] = ["P2PCAM_CONFIG", "P2PCAM_FOOTAGE"];
+/// How variables with the prefix begin that are not keys: the path of the file itself, and what the project's scripts
+/// and tests take. No section is called so.
+const NOT_KEYS: [&str; 7] = [
+    "P2PCAM_CONFIG",
+    "P2PCAM_BOARD",
+    "P2PCAM_CACHE",
+    "P2PCAM_DEBIAN_MIRROR",
+    "P2PCAM_DRIFT_SECONDS",
+    "P2PCAM_FOOTAGE",
+    "P2PCAM_MPP_",
+];
 
 /// A configuration and where it came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,8 +180,8 @@ impl Layers {
     }
 
     fn variables(&mut self, env: impl Iterator<Item = (String, String)>) {
-        let mut ours: Vec<_> =
-            env.filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str())).collect();
+        let not_key = |name: &str| NOT_KEYS.iter().any(|begin| name.starts_with(begin));
+        let mut ours: Vec<_> = env.filter(|(name, _)| name.starts_with(PREFIX) && !not_key(name)).collect();
         // The environment has no order; messages should.
         ours.sort();
         for (name, text) in ours {

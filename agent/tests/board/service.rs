@@ -225,7 +225,7 @@ fn a_driver_that_never_returns_is_named_and_the_agent_started_again() {
 #[test]
 fn without_a_camera_the_service_starts_and_its_watchdog_is_fed() {
     let Some(service) = service() else { return };
-    service.configure(Some("[video]\nsource = \"v4l2:/dev/video99\"\n[audio]\nsource = \"none\"\n"));
+    service.configure(Some("[video]\nsource = \"v4l2:/dev/video99\"\n[audio]\nsource = \"tone\"\n"));
     let pid = service.pid();
     // The still that says so.
     service.viewer().watch(1, START_TIME);

@@ -203,7 +203,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts with these tables of agent.toml and waits until it answers. The tables `device`, `hub`, `telemetry` and
+    /// Starts with these tables of agent.toml and waits until all its parts are up. The tables `device`, `hub`, `telemetry` and
     /// `ice` are the helper's.
     pub fn start(tables: &str) -> Self {
         let folder = Folder::new();
@@ -223,8 +223,6 @@ impl Agent {
             .arg("--config")
             .arg(&config)
             .env("NO_COLOR", "1")
-            // Of the tests, not of the agent, which refuses what it does not know.
-            .env_remove("P2PCAM_BOARD")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -234,7 +232,7 @@ impl Agent {
         eventually("the agent answers", PATIENCE, || {
             let ended = agent.child.try_wait().expect("waitable");
             assert!(ended.is_none(), "the agent ended: {ended:?}\n{}", agent.log());
-            get(agent.telemetry, "/health").map(drop)
+            get(agent.telemetry, "/health").filter(|(_, health)| !health.contains("\"starting\"")).map(drop)
         });
         agent
     }

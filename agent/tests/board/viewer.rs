@@ -1,7 +1,7 @@
 //! A viewer on the board itself: asks the agent's hub for a session, makes the path, and counts the packets that come.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
 };
@@ -30,7 +30,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(30);
 pub struct Viewer {
     /// As the hub named it.
     pub session: String,
-    hub: WebSocket<TcpStream>,
+    hub: Hub,
     pc: RTCPeerConnection,
     socket: UdpSocket,
     local: SocketAddr,
@@ -47,8 +47,9 @@ impl Viewer {
         let mut request = format!("ws://{hub}/v1/viewer").into_client_request().unwrap();
         let protocols = format!("p2pcam.v1, bearer.{token}").parse().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", protocols);
-        let (mut hub, _) = tungstenite::client(request, tcp).expect("the hub takes the viewer");
-        let session = said(&mut hub, "connect")["session"].as_str().expect("a session id").to_owned();
+        let (socket, _) = tungstenite::client(request, tcp).expect("the hub takes the viewer");
+        let mut hub = Hub { socket, unread: VecDeque::new() };
+        let session = hub.said("connect")["session"].as_str().expect("a session id").to_owned();
 
         let now = Instant::now();
         let mut engine = MediaEngine::default();
@@ -63,13 +64,13 @@ impl Viewer {
         pc.add_transceiver_from_kind(RtpCodecKind::Audio, None).unwrap();
         let offer = pc.create_offer(None).unwrap();
         pc.set_local_description(now, offer.clone()).unwrap();
-        say(&mut hub, &json!({"session": session, "description": {"type": "offer", "sdp": offer.sdp}}));
+        hub.say(&json!({"session": session, "description": {"type": "offer", "sdp": offer.sdp}}));
 
-        let answer = said(&mut hub, "description")["description"]["sdp"].as_str().unwrap().to_owned();
+        let answer = hub.said("description")["description"]["sdp"].as_str().unwrap().to_owned();
         pc.set_remote_description(now, RTCSessionDescription::answer(answer.clone()).unwrap()).unwrap();
         // Both are on one board: the first of its addresses is as good as any.
         let candidate = loop {
-            let line = said(&mut hub, "candidate")["candidate"]["candidate"].clone();
+            let line = hub.said("candidate")["candidate"]["candidate"].clone();
             let line = line.as_str().expect("an IPv4 address before the end of the candidates").to_owned();
             if address(&line).is_some_and(|ip| ip.is_ipv4()) {
                 break line;
@@ -84,7 +85,7 @@ impl Viewer {
         pc.add_local_candidate(init(&own)).unwrap();
         pc.add_remote_candidate(init(&candidate)).unwrap();
         let trickled = json!({"candidate": own, "sdpMid": "0", "sdpMLineIndex": 0});
-        say(&mut hub, &json!({"session": session, "candidate": trickled}));
+        hub.say(&json!({"session": session, "candidate": trickled}));
         let video = payload_type(&answer).expect("the answer has a picture");
         Self { session, hub, pc, socket, local, video, seen: BTreeSet::new() }
     }
@@ -106,7 +107,7 @@ impl Viewer {
 
     /// The next message of the hub with such a body.
     pub fn hears(&mut self, body: &str) -> Value {
-        said(&mut self.hub, body)
+        self.hub.said(body)
     }
 
     /// Sends what is due, then waits for a datagram or the next timer, 20 ms at most.
@@ -145,23 +146,35 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         // The hub may be gone, which is what some tests are about.
         let bye = json!({"session": self.session, "bye": {}});
-        let _ = self.hub.send(Message::text(bye.to_string()));
-        let _ = self.hub.flush();
+        let _ = self.hub.socket.send(Message::text(bye.to_string()));
+        let _ = self.hub.socket.flush();
     }
 }
 
-fn say(hub: &mut WebSocket<TcpStream>, message: &Value) {
-    hub.send(Message::text(message.to_string())).expect("the hub listens");
+/// The link to the hub, and what came before it was asked for: a notice may come between two candidates.
+struct Hub {
+    socket: WebSocket<TcpStream>,
+    unread: VecDeque<Value>,
 }
 
-/// The next message with such a body.
-fn said(hub: &mut WebSocket<TcpStream>, body: &str) -> Value {
-    loop {
-        let Message::Text(text) = hub.read().expect("the hub speaks") else { continue };
-        let message: Value = serde_json::from_str(&text).expect("JSON");
-        assert!(message.get("error").is_none(), "{message}");
-        if message.get(body).is_some() {
-            return message;
+impl Hub {
+    fn say(&mut self, message: &Value) {
+        self.socket.send(Message::text(message.to_string())).expect("the hub listens");
+    }
+
+    /// The next message with such a body.
+    fn said(&mut self, body: &str) -> Value {
+        if let Some(place) = self.unread.iter().position(|message| message.get(body).is_some()) {
+            return self.unread.remove(place).expect("it is there");
+        }
+        loop {
+            let Message::Text(text) = self.socket.read().expect("the hub speaks") else { continue };
+            let message: Value = serde_json::from_str(&text).expect("JSON");
+            assert!(message.get("error").is_none(), "{message}");
+            if message.get(body).is_some() {
+                return message;
+            }
+            self.unread.push_back(message);
         }
     }
 }
