@@ -1,0 +1,10 @@
+//! The laboratory: namespaces, links, and routers with a given NAT behaviour.
+
+pub mod driver;
+pub mod fabric;
+pub mod link;
+pub mod namespace;
+pub mod nat;
+pub mod packet;
+pub mod probe;
+pub mod wire;

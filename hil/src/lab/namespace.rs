@@ -1,0 +1,147 @@
+//! Network namespaces by name, as `ip netns` makes them (ip-netns(8)), so that any program can be run in one with
+//! `ip netns exec`.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, setns, unshare},
+};
+
+/// Where named namespaces are bound to.
+const FOLDER: &str = "/run/netns";
+/// What the names of all of the rig's namespaces begin with, and of nobody else's.
+pub const PREFIX: &str = "p2phil-";
+
+/// Why a namespace cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum NamespaceError {
+    /// Not root.
+    #[error("a lab needs network namespaces, and making them takes root: start this with sudo")]
+    NotRoot,
+    /// A leftover, or a second rig with the same name.
+    #[error(
+        "there is already a namespace {0}: another rig runs, or one was killed; `p2pcam-hil clean` removes what is left over"
+    )]
+    Exists(String),
+    /// Anything else.
+    #[error("namespace {name}: {what}: {error}")]
+    Failed {
+        /// Its name.
+        name: String,
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+/// A network namespace, deleted when dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    file: File,
+}
+
+impl Namespace {
+    /// Makes one called [`PREFIX`] and `name`.
+    pub fn create(name: &str) -> Result<Self, NamespaceError> {
+        let name = format!("{PREFIX}{name}");
+        let failed = |what: &'static str| {
+            let name = name.clone();
+            move |error: io::Error| match error.raw_os_error() {
+                Some(libc::EPERM | libc::EACCES) => NamespaceError::NotRoot,
+                _ => NamespaceError::Failed { name, what, error },
+            }
+        };
+        fs::create_dir_all(FOLDER).map_err(failed("its folder cannot be made"))?;
+        let path = Path::new(FOLDER).join(&name);
+        match File::create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(NamespaceError::Exists(name));
+            }
+            created => created.map_err(failed("its file cannot be made"))?,
+        };
+        // A thread of its own: the rest of the process stays where it is.
+        let bound = path.clone();
+        let made = thread::spawn(move || -> nix::Result<()> {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            let none: Option<&str> = None;
+            mount(Some("/proc/thread-self/ns/net"), &bound, none, MsFlags::MS_BIND, none)
+        })
+        .join();
+        let made = made.unwrap_or(Err(nix::errno::Errno::EIO)).map_err(io::Error::from);
+        let file = made
+            .map_err(failed("the kernel refuses it"))
+            .and_then(|()| File::open(&path).map_err(failed("it cannot be opened")));
+        match file {
+            Ok(file) => Ok(Self { name, file }),
+            Err(error) => {
+                remove(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Its name, for `ip netns exec`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs something inside, on a thread of its own: sockets and devices that it opens belong to the namespace.
+    pub fn run<T: Send>(&self, job: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        let enter = || {
+            setns(&self.file, CloneFlags::CLONE_NEWNET)?;
+            job()
+        };
+        thread::scope(|scope| {
+            let thread = scope.spawn(enter);
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
+        })
+    }
+
+    /// A command that runs a program inside.
+    pub fn command(&self, program: &str) -> std::process::Command {
+        let mut command = std::process::Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        remove(&Path::new(FOLDER).join(&self.name));
+    }
+}
+
+/// Takes a namespace's name away; the kernel ends it when the last process and socket in it are gone.
+fn remove(path: &Path) {
+    // It may not have been bound yet.
+    let _ = umount2(path, MntFlags::MNT_DETACH);
+    let _ = fs::remove_file(path);
+}
+
+/// Namespaces of the rig that are there, by name, whoever made them.
+pub fn leftovers() -> Vec<String> {
+    let names = fs::read_dir(FOLDER).into_iter().flatten().flatten();
+    let mut names: Vec<String> = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with(PREFIX))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Removes a namespace that [`leftovers`] named; false if it is still there.
+pub fn clean(name: &str) -> bool {
+    let path: PathBuf = Path::new(FOLDER).join(name);
+    if name.starts_with(PREFIX) && !name.contains('/') {
+        remove(&path);
+    }
+    !path.exists()
+}
