@@ -207,7 +207,7 @@ fn the_privacy_switch_closes_camera_and_microphone_under_a_viewer_and_gives_them
     let switch = chip.at(4);
     let agent = Agent::start(&format!(
         "[video]\nsource = \"v4l2:{}\"\nwidth = 640\nheight = 480\nfps = 15\n\
-         [audio]\nsource = \"alsa:plughw:CARD=Loopback,DEV=1,SUBDEV=4\"\nsink = \"log\"\n\
+         [audio]\nsource = \"alsa:plughw:CARD=Loopback,DEV=1,SUBDEV=1\"\nsink = \"log\"\n\
          [gpio]\nprivacy_switch = \"{switch} active-low\"\n",
         camera.display()
     ));

@@ -7,6 +7,7 @@
 use std::{
     ffi::CString,
     fs,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,8 @@ use alsa::{
     pcm::{Access, Format, HwParams, PCM, State, TstampType},
 };
 use p2pcam_agent::media::video::source::monotonic::{instant_of, kernel_now};
+
+use super::support::{PATIENCE, eventually};
 
 /// The agent's end, as a technician would write it.
 pub const AGENT: &str = "hw:CARD=Loopback,DEV=0";
@@ -37,7 +40,20 @@ static CARD: Mutex<()> = Mutex::new(());
 pub fn card() -> MutexGuard<'static, ()> {
     let turn = CARD.lock().unwrap_or_else(PoisonError::into_inner);
     plug();
+    at_rest();
     turn
+}
+
+/// Waits until nobody has the card open: both ends take its first free substream, and belong together only if that is
+/// the same one.
+fn at_rest() {
+    let closed = |path: PathBuf| fs::read_to_string(path).is_ok_and(|status| status.trim() == "closed");
+    eventually("nobody has the card open", PATIENCE, || {
+        let pcms = fs::read_dir("/proc/asound/Loopback").ok()?.flatten();
+        let pcms = pcms.filter(|entry| entry.file_name().to_string_lossy().starts_with("pcm"));
+        let mut streams = pcms.flat_map(|pcm| fs::read_dir(pcm.path()).into_iter().flatten().flatten());
+        streams.all(|stream| !stream.path().is_dir() || closed(stream.path().join("status"))).then_some(())
+    });
 }
 
 /// What the far end is opened with.
@@ -246,6 +262,7 @@ pub struct Pace {
 impl Pace {
     /// Of the microphone (device 0 captures) or of the speaker (device 1 hears it); gives the drift in ppm.
     pub fn set(device: u32, shift: i32) -> (Self, f64) {
+        at_rest();
         write_shift(device, shift);
         (Self { device }, (100_000.0 / f64::from(shift) - 1.0) * 1e6)
     }
