@@ -20,7 +20,8 @@ pub struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // The board's side ends with its input.
+        drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
 }
@@ -51,9 +52,12 @@ impl Board {
         String::from_utf8_lossy(&stdout).trim().to_owned()
     }
 
-    /// Starts a shell line on the board, which goes on until the result is dropped.
+    /// Starts a program on the board, which goes on until the result is dropped.
     pub fn start(&self, line: &str) -> Running {
-        let child = self.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        // A program without a terminal outlives the shell that started it.
+        let line = format!("{line} & program=$!; cat >/dev/null; kill $program");
+        let child =
+            self.command(&line).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Running(child.expect("the board's shell starts"))
     }
 

@@ -18,6 +18,7 @@ mod format;
 mod fourcc;
 mod ioctl;
 mod memory;
+mod nodes;
 mod queue;
 
 pub use abi::{Fract, MAX_PLANES};
@@ -27,4 +28,5 @@ pub use device::{BufferType, Capabilities, Device, Event, EventKind, Readiness, 
 pub use error::{Error, Result};
 pub use format::{Colorimetry, Format, FormatDescription, Intervals, PlaneFormat, Sizes, Steps};
 pub use fourcc::FourCc;
+pub use nodes::nodes;
 pub use queue::{Capture, Direction, Memory, Output, Queue};

@@ -1,7 +1,6 @@
 //! The V4L2 devices that encode H.264, found by what they can do: node numbers change from board to board.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,7 +9,7 @@ use super::{M2mEncoder, Quirks};
 use crate::media::video::{
     PixelFormat, VideoEncoder,
     encoder::{Backend, EncoderKind, EncoderSettings},
-    v4l2::{Device, FourCc, Memory, Output, Queue, Result},
+    v4l2::{Device, FourCc, Memory, Output, Queue, Result, nodes},
 };
 
 /// What is looked for.
@@ -33,18 +32,8 @@ pub struct M2mDevice {
 
 /// All that encode H.264, in the order of their numbers; or why there is none.
 pub fn discover() -> std::result::Result<Vec<M2mDevice>, String> {
-    let mut paths: Vec<(u32, PathBuf)> = fs::read_dir("/dev")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let number = entry.file_name().to_str()?.strip_prefix("video")?.parse().ok()?;
-            Some((number, entry.path()))
-        })
-        .collect();
-    paths.sort();
     let (mut found, mut denied) = (Vec::new(), 0);
-    for (_, path) in paths {
+    for path in nodes() {
         match M2mDevice::look(&path, H264) {
             Ok(Some(device)) => found.push(device),
             Ok(None) => {}

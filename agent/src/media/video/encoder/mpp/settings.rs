@@ -2,12 +2,10 @@
 
 use std::ffi::CStr;
 
-use openh264::encoder::Level;
-
 use super::{MppCodec, abi, layout::Layout};
 use crate::media::video::{
     Bitrate,
-    encoder::{EncoderSettings, level},
+    encoder::{EncoderSettings, h264_level},
 };
 
 /// A setting.
@@ -71,7 +69,7 @@ pub fn all(codec: MppCodec, settings: &EncoderSettings, bitrate: Bitrate, layout
         MppCodec::H264 => all.extend([
             // profile_idc 66; MPP sets the flags that make it constrained baseline.
             (c"h264:profile", 66),
-            (c"h264:level", h264_level(level::lowest(width, height, fps, bitrate.0 / 1000))),
+            (c"h264:level", i32::from(h264_level(width, height, fps, bitrate.0 / 1000))),
             (c"h264:cabac_en", 0),
             (c"h264:trans8x8", 0),
         ]),
@@ -83,30 +81,6 @@ pub fn all(codec: MppCodec, settings: &EncoderSettings, bitrate: Bitrate, layout
         ]),
     }
     all
-}
-
-/// `level_idc` (H.264 section A.3.1).
-fn h264_level(level: Level) -> i32 {
-    match level {
-        Level::Level_1_0 => 10,
-        // Signalled by a flag of its own; the table of levels never gives it.
-        Level::Level_1_B => 9,
-        Level::Level_1_1 => 11,
-        Level::Level_1_2 => 12,
-        Level::Level_1_3 => 13,
-        Level::Level_2_0 => 20,
-        Level::Level_2_1 => 21,
-        Level::Level_2_2 => 22,
-        Level::Level_3_0 => 30,
-        Level::Level_3_1 => 31,
-        Level::Level_3_2 => 32,
-        Level::Level_4_0 => 40,
-        Level::Level_4_1 => 41,
-        Level::Level_4_2 => 42,
-        Level::Level_5_0 => 50,
-        Level::Level_5_1 => 51,
-        Level::Level_5_2 => 52,
-    }
 }
 
 /// `general_level_idc`, thirty times the level: the lowest for this size and rate (H.265 tables A.8 and A.9: samples a
@@ -139,7 +113,7 @@ mod tests {
         assert_eq!(h265_level(1920, 1080, 30), 120);
         assert_eq!(h265_level(1920, 1080, 60), 123);
         assert_eq!(h265_level(3840, 2160, 30), 150);
-        assert_eq!(h264_level(level::lowest(1280, 720, 30, 2000)), 31);
+        assert_eq!(h264_level(1280, 720, 30, 2000), 31);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The cameras that there are and what they can do.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use super::{
     controls,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::media::video::{
     PixelFormat,
-    v4l2::{BufferType, Device, FourCc, Fract, Intervals, Result, Sizes},
+    v4l2::{BufferType, Device, FourCc, Fract, Intervals, Result, Sizes, nodes},
 };
 
 /// Sizes that are listed of a camera that has ranges instead of a list.
@@ -35,17 +35,7 @@ pub struct CameraInfo {
 
 /// All V4L2 devices that can be opened, in the order of their numbers.
 pub fn list_cameras() -> Vec<CameraInfo> {
-    let mut paths: Vec<(u32, PathBuf)> = fs::read_dir("/dev")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let number = entry.file_name().to_str()?.strip_prefix("video")?.parse().ok()?;
-            Some((number, entry.path()))
-        })
-        .collect();
-    paths.sort();
-    paths.into_iter().filter_map(|(_, path)| describe(path).ok()).collect()
+    nodes().into_iter().filter_map(|path| describe(path).ok()).collect()
 }
 
 fn describe(path: PathBuf) -> Result<CameraInfo> {
