@@ -130,8 +130,8 @@ board_run_browser_tests() {
     # shellcheck disable=SC2046
     need_packages $(packages_browser)
     say "Watching the board with a browser."
-    # Built as scripts/test builds it.
-    cargo test --locked --package p2pcam-agent --test board_browser --no-run --message-format=json-render-diagnostics \
+    # With the whole workspace, as scripts/test builds it: alone it would need other features of what it stands on.
+    cargo test --locked --workspace --test board_browser --no-run --message-format=json-render-diagnostics \
         >target/boards/cargo.json || return
     board_beside "$(board_built test board_browser)" --test-threads=1 "$@" || status=$?
     [ $status -eq 0 ] || board_keep_journal
