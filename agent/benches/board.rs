@@ -126,7 +126,7 @@ async fn measure(
                 "{:.1} / {:.1} / {:.1}",
                 quantile(stage, "0.5"),
                 quantile(stage, "0.95"),
-                quantile(stage, "1.0")
+                quantile(stage, "1")
             )
         })
         .to_vec()
