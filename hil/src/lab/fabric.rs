@@ -35,7 +35,7 @@ pub struct SegmentId(usize);
 pub struct RouterId(usize);
 
 /// What a router lets out, besides what its NAT does. Answers come back in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
 pub enum Policy {
     /// Everything.
     #[default]

@@ -1,5 +1,6 @@
 //! The laboratory: namespaces, links, and routers with a given NAT behaviour.
 
+mod build;
 pub mod driver;
 pub mod fabric;
 pub mod link;
@@ -8,3 +9,5 @@ pub mod nat;
 pub mod packet;
 pub mod probe;
 pub mod wire;
+
+pub use build::Lab;

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 const MAX_IN_FLIGHT: usize = 8192;
 
 /// How packets get lost.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub enum Loss {
     /// Each for itself, with this probability (0 to 1).
     Random(f64),
@@ -31,7 +31,7 @@ impl Loss {
 }
 
 /// What a link does to packets, in one direction.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Faults {
     /// Time that each packet takes.
     pub delay: Duration,

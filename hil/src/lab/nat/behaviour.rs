@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, net::SocketAddrV4, str::FromStr, time::Dur
 use super::Protocol;
 
 /// When the same inside address gets the same external port again (RFC 4787 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub enum Mapping {
     /// Whoever it sends to.
     EndpointIndependent,
@@ -16,7 +16,7 @@ pub enum Mapping {
 }
 
 /// Who is let in at an external port (RFC 4787 section 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub enum Filtering {
     /// Everybody.
     EndpointIndependent,
@@ -27,7 +27,7 @@ pub enum Filtering {
 }
 
 /// Which external port a new mapping gets (RFC 4787 section 4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum PortChoice {
     /// The inside port if it is free, else a random one.
     Preserve,
@@ -68,7 +68,7 @@ impl Filtering {
 }
 
 /// Mapping and filtering, as `EIM/APDF`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct Kind(pub Mapping, pub Filtering);
 
 impl Kind {
@@ -148,7 +148,7 @@ impl FromStr for Kind {
 }
 
 /// All of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Behaviour {
     /// When a mapping is used again.
     pub mapping: Mapping,

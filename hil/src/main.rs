@@ -1,0 +1,3 @@
+//! The rig's command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Programs that the rig starts: in a namespace, with their words in a file, gone when the rig is.

@@ -1,0 +1,3 @@
+//! Scenarios: what is built, what happens, what is expected.
+
+pub mod plan;

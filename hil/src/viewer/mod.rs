@@ -1,0 +1,151 @@
+//! Who watches: one trait for the rig's own viewer and for Chromium, and what each of them reports.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::{lab::Lab, record::Artefact, scenario::plan::ViewerKind};
+
+/// Whom to watch, and how.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// `HOST:PORT` of the hub, plain HTTP.
+    pub hub: String,
+    /// The device's name there.
+    pub device: String,
+    /// The viewers' token.
+    pub token: String,
+    /// Uses relays only.
+    pub relay_only: bool,
+    /// PEM certificate that `turns:` servers are to be trusted by.
+    pub turn_ca: Option<String>,
+    /// How long, from the request to connect on. What takes longer is cut off.
+    pub time: Duration,
+    /// Where its logs go.
+    pub folder: PathBuf,
+    /// Its name in the scenario.
+    pub name: String,
+}
+
+/// Why a viewer could not watch, which is no word about the device.
+#[derive(Debug, thiserror::Error)]
+#[error("the viewer {name}: {what}")]
+pub struct ViewerError {
+    /// Its name.
+    pub name: String,
+    /// What is missing or went wrong, and what to do.
+    pub what: String,
+}
+
+/// Somebody who watches from the viewer's side of a lab. Dropping the future ends whatever it started.
+#[async_trait::async_trait]
+pub trait Viewer: Send {
+    /// Which it is.
+    fn kind(&self) -> ViewerKind;
+
+    /// Watches; tells each event as it happens. A device that gives nothing is no error, but an [`Event::End`].
+    async fn watch(
+        &mut self,
+        lab: &Lab,
+        watch: &Watch,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Vec<Artefact>, ViewerError>;
+}
+
+/// What a viewer tells while it watches; one JSON object a line on the standard output of `p2pcam-hil watch`. Times
+/// are milliseconds since the request to connect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// The hub gave a session.
+    Session {
+        /// When.
+        ms: f64,
+        /// Its id.
+        id: String,
+    },
+    /// A candidate, of this side or the other.
+    Candidate {
+        /// When.
+        ms: f64,
+        /// True if the device sent it.
+        remote: bool,
+        /// The candidate attribute (RFC 8839 section 5.1).
+        candidate: String,
+    },
+    /// The device's answer.
+    Answer {
+        /// When.
+        ms: f64,
+    },
+    /// The connection's state (W3C RTCPeerConnectionState).
+    State {
+        /// When.
+        ms: f64,
+        /// `connected`, `disconnected`, `failed` and so on.
+        state: String,
+    },
+    /// A picture after none for this long: told as soon as it is over.
+    Freeze {
+        /// When it began.
+        ms: f64,
+        /// How long it was, in milliseconds.
+        lasted_ms: f64,
+    },
+    /// The first picture that could be decoded.
+    FirstPicture {
+        /// When.
+        ms: f64,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// The path in use, at the first picture and whenever it changes.
+    Path {
+        /// When.
+        ms: f64,
+        /// Type of the own candidate: `host`, `srflx`, `prflx`, `relay`.
+        local: String,
+        /// Type of the device's.
+        remote: String,
+        /// Round trip in milliseconds, if measured.
+        rtt_ms: Option<f64>,
+    },
+    /// Once a second.
+    Second {
+        /// When.
+        ms: f64,
+        /// Pictures decoded since the last one.
+        pictures: u32,
+        /// Kilobits a second of pictures, RTP payload.
+        kbps: f64,
+        /// Longest time without a picture, that ended since the last one or still lasts, in milliseconds.
+        longest_gap_ms: f64,
+        /// Packets of sound since the last one.
+        sound_packets: u32,
+        /// Pictures that the device numbered and that were not seen, since the start.
+        numbers_missing: u64,
+        /// How far sound was before (positive) or behind the picture, in milliseconds, where both can be told.
+        av_ms: Option<f64>,
+        /// Time from the picture's burnt-in clock to its decoding in milliseconds, where device and viewer have one clock.
+        glass_ms: Option<f64>,
+    },
+    /// The device or the hub said why it does not go on.
+    Error {
+        /// When.
+        ms: f64,
+        /// As in docs/protocol.md.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The end.
+    End {
+        /// When.
+        ms: f64,
+        /// Why.
+        reason: String,
+    },
+}
