@@ -23,6 +23,9 @@ pub struct Plan {
     pub device: Side,
     /// Where the viewers are.
     pub viewer: Side,
+    /// A carrier-grade NAT that both sides are behind: the outermost routers of both have their outside in its network,
+    /// and it alone has a public address. Always [`RouterKind::Computed`], without forwards.
+    pub shared_cgn: Option<RouterPlan>,
     /// What there is on the internet.
     pub servers: Servers,
     /// The device.
