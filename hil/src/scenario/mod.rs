@@ -6,7 +6,7 @@
 mod board;
 mod event;
 mod expect;
-
+mod judge;
 mod keys;
 mod line;
 pub mod plan;
@@ -19,6 +19,7 @@ mod table;
 mod units;
 mod viewers;
 
+pub use judge::judge;
 pub use problem::{Problem, Problems};
 pub use read::read;
 pub use suited::unsuited;
