@@ -7,6 +7,9 @@ use tokio::sync::mpsc;
 
 use crate::{lab::Lab, record::Artefact, scenario::plan::ViewerKind};
 
+/// A time without a picture that a person notices.
+pub const FREEZE: Duration = Duration::from_millis(500);
+
 /// Whom to watch, and how.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -20,6 +23,8 @@ pub struct Watch {
     pub relay_only: bool,
     /// PEM certificate that `turns:` servers are to be trusted by.
     pub turn_ca: Option<String>,
+    /// Goes on as a person would: after a session that had a picture and broke, it asks for another one.
+    pub retry: bool,
     /// How long, from the request to connect on. What takes longer is cut off.
     pub time: Duration,
     /// Where its logs go.
@@ -86,7 +91,7 @@ pub enum Event {
         /// `connected`, `disconnected`, `failed` and so on.
         state: String,
     },
-    /// A picture after none for this long: told as soon as it is over.
+    /// More than [`FREEZE`] without a picture, once there was one: told as soon as it is over, or at the end.
     Freeze {
         /// When it began.
         ms: f64,
@@ -127,16 +132,18 @@ pub enum Event {
         sound_packets: u32,
         /// Pictures that the device numbered and that were not seen, since the start.
         numbers_missing: u64,
-        /// How far sound was before (positive) or behind the picture, in milliseconds, where both can be told.
+        /// How far sound was before (positive) or behind the picture, in milliseconds, where both can be told: as they
+        /// arrived (headless), as they were played (Chromium).
         av_ms: Option<f64>,
-        /// Time from the picture's burnt-in clock to its decoding in milliseconds, where device and viewer have one clock.
+        /// Mean time from the pictures' burnt-in clock to their decoding in milliseconds. It means something only where
+        /// device and viewer have one clock.
         glass_ms: Option<f64>,
     },
     /// The device or the hub said why it does not go on.
     Error {
         /// When.
         ms: f64,
-        /// As in docs/protocol.md.
+        /// As in docs/protocol.md; of the viewer itself: `token-refused`, `hub-unreachable`, `hub-refused`, `no-picture`.
         code: String,
         /// For people.
         message: String,
