@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::lab::{
     fabric::Policy,
-    nat::{Behaviour, Protocol},
+    nat::Behaviour,
+    packet::Protocol,
     wire::Faults,
 };
 
