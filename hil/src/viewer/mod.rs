@@ -1,6 +1,12 @@
 //! Who watches: one trait for the rig's own viewer and for Chromium, and what each of them reports.
 
-use std::{path::PathBuf, time::Duration};
+pub mod headless;
+mod lines;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -56,6 +62,14 @@ pub trait Viewer: Send {
         watch: &Watch,
         events: mpsc::Sender<Event>,
     ) -> Result<Vec<Artefact>, ViewerError>;
+}
+
+/// A viewer of a kind. `program` is `p2pcam-hil` itself, which the headless one runs again.
+pub fn open(kind: ViewerKind, program: &Path) -> Box<dyn Viewer> {
+    match kind {
+        ViewerKind::Headless => Box::new(headless::HeadlessViewer::new(program)),
+        ViewerKind::Chromium => Box::new(headless::HeadlessViewer::new(program)),
+    }
 }
 
 /// What a viewer tells while it watches; one JSON object a line on the standard output of `p2pcam-hil watch`. Times
@@ -155,4 +169,22 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+impl Event {
+    /// Its time, in milliseconds since the request to connect.
+    pub fn ms(&self) -> f64 {
+        match self {
+            Self::Session { ms, .. }
+            | Self::Candidate { ms, .. }
+            | Self::Answer { ms }
+            | Self::State { ms, .. }
+            | Self::Freeze { ms, .. }
+            | Self::FirstPicture { ms, .. }
+            | Self::Path { ms, .. }
+            | Self::Second { ms, .. }
+            | Self::Error { ms, .. }
+            | Self::End { ms, .. } => *ms,
+        }
+    }
 }

@@ -174,7 +174,13 @@ impl<T: FnMut(Event)> Course<T> {
 
     async fn happening(&mut self) -> Happening {
         let session = self.session.as_mut();
-        let pause = if session.is_none() && self.chance.is_some() { Some(self.not_before) } else { None };
+        let pause = (session.is_none() && self.chance.is_some()).then_some(self.not_before);
+        let told = async {
+            match session {
+                Some(session) => session.peer.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // Packets last: they must not keep time from passing.
             biased;
@@ -183,7 +189,7 @@ impl<T: FnMut(Event)> Course<T> {
             _ = self.look.tick() => Happening::Look,
             () = sleep_until(pause.unwrap_or(self.deadline).into()), if pause.is_some() => Happening::Look,
             tiding = self.link.next() => Happening::Hub(tiding),
-            told = async { session.expect("guarded").peer.next().await }, if self.session.is_some() => Happening::Told(told),
+            told = told => Happening::Told(told),
         }
     }
 
@@ -195,7 +201,8 @@ impl<T: FnMut(Event)> Course<T> {
         let message = message.into();
         // What is said while it waits, as by a hub that is away, is said once.
         if self.told.insert(format!("{code} {message}")) {
-            (self.tell)(Event::Error { ms: self.ms(), code: code.to_owned(), message });
+            let ms = self.ms();
+            (self.tell)(Event::Error { ms, code: code.to_owned(), message });
         }
     }
 
@@ -210,16 +217,16 @@ impl<T: FnMut(Event)> Course<T> {
         }
         // First of all, so that the device gathers while this side still writes its offer.
         self.link.send(json!({"session": id, "connect": {}}));
-        (self.tell)(Event::Session { ms: self.ms(), id: id.clone() });
+        let ms = self.ms();
+        (self.tell)(Event::Session { ms, id: id.clone() });
         let opened = Peer::open(&self.wanted.addresses, servers.usable, self.wanted.relay_only).await;
-        let (mut peer, offer) = match opened {
+        let (peer, offer) = match opened {
             Ok(mut peer) => match peer.offer(false).await {
                 Ok(offer) => (peer, offer),
                 Err(error) => return Some(format!("the viewer cannot offer: {error:#}")),
             },
             Err(error) => return Some(format!("the viewer cannot begin: {error:#}")),
         };
-        let _ = &mut peer;
         self.link.send(json!({"session": id, "description": offer}));
         self.link.resume(Some(&id));
         let now = Instant::now();
@@ -348,7 +355,10 @@ impl<T: FnMut(Event)> Course<T> {
             self.over(&why, false).await;
             return (!self.wanted.retry).then_some(why);
         }
-        if running_or(&self.session) { self.over(&why, false).await } else { Some(why) }
+        if self.session.is_none() {
+            return Some(why);
+        }
+        self.over(&why, false).await
     }
 
     async fn told(&mut self, told: Told) -> End {
@@ -477,8 +487,4 @@ impl<T: FnMut(Event)> Course<T> {
             (self.tell)(Event::Path { ms, local: path.local, remote: path.remote, rtt_ms: path.rtt_ms });
         }
     }
-}
-
-fn running_or(session: &Option<Session>) -> bool {
-    session.is_some()
 }

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use rtc::{
+    ice::mdns::MulticastDnsMode,
     peer_connection::configuration::{
         RTCConfigurationBuilder, RTCOfferOptions, interceptor_registry::register_default_interceptors,
         media_engine::MediaEngine, setting_engine::SettingEngineBuilder,
@@ -229,6 +230,8 @@ async fn build(
         RTCConfigurationBuilder::new().with_ice_servers(servers).with_ice_transport_policy(policy).build();
     let settings = SettingEngineBuilder::new()
         .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED), Some(KEEPALIVE))
+        // It would not begin at all where there is no multicast, and a device hides no address.
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(addresses.iter().any(IpAddr::is_loopback))
         .build();
     let sockets: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();

@@ -1,6 +1,6 @@
 //! Pictures out of encoded ones: decoded, and their burnt-in numbers and clock read.
 
-use std::time::Instant;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use p2pcam_agent::media::video::{
     AccessUnit, VideoCodec,
@@ -84,15 +84,15 @@ impl Numbers {
 }
 
 /// Milliseconds from a strip's clock to this one.
-pub fn age_ms(strip: Strip, wall: std::time::SystemTime) -> f64 {
-    let now = wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+pub fn age_ms(strip: Strip, wall: SystemTime) -> f64 {
+    let now = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_secs_f64() * 1e3 - strip.time_ms as f64
 }
 
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::{Duration, Instant};
 
     use bytes::Bytes;
 
