@@ -24,7 +24,7 @@ use webrtc::{
     media_stream::track_remote::{TrackRemote, TrackRemoteEvent},
     peer_connection::{
         PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceCandidateInit,
-        RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
+        RTCIceCandidateType, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
         RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
     },
 };
@@ -185,17 +185,18 @@ impl Peer {
         let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
         let selected = &report.transport()?.selected_candidate_pair_id;
         let pair = report.candidate_pairs().find(|pair| pair.stats.id == *selected)?;
-        let kind = |id: &str| match report.get(id) {
+        // The stack lists only candidates that were signalled: one that it met by itself is peer-reflexive.
+        let kind = |list: &str, id: &str| match report.get(&format!("{list}_{id}")) {
             Some(
                 RTCStatsReportEntry::LocalCandidate(candidate)
                 | RTCStatsReportEntry::RemoteCandidate(candidate),
-            ) => Some(candidate.candidate_type.to_string()),
-            _ => None,
+            ) => candidate.candidate_type.to_string(),
+            _ => RTCIceCandidateType::Prflx.to_string(),
         };
         let rtt = pair.current_round_trip_time;
         Some(PathInUse {
-            local: kind(&pair.local_candidate_id)?,
-            remote: kind(&pair.remote_candidate_id)?,
+            local: kind("RTCLocalIceCandidate", &pair.local_candidate_id),
+            remote: kind("RTCRemoteIceCandidate", &pair.remote_candidate_id),
             pair: selected.clone(),
             rtt_ms: (rtt > 0.0).then_some(rtt * 1e3),
         })
