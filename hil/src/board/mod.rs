@@ -1,5 +1,7 @@
 //! Where the agent runs: one trait for a process of this machine, the emulated board and a board of a labgrid place.
 
+pub mod labgrid;
+
 use std::path::{Path, PathBuf};
 
 use crate::{lab::Lab, record::Artefact, scenario::plan::BoardKind};
