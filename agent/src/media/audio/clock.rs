@@ -108,6 +108,11 @@ impl CardClock {
         self.line = Some(Line { origin: line.origin, frame, time: expected + gain * error, weight });
     }
 
+    /// Whether a second measurement agreed with the first, since the start or an overrun.
+    pub fn is_confirmed(&self) -> bool {
+        self.line.is_some_and(|line| line.weight >= 2.0)
+    }
+
     /// Whether it was watched long enough and runs at a rate that a card may have.
     pub fn is_steady(&self) -> bool {
         self.line.is_some() && self.watched >= LOCK && self.drift().abs() <= MAX_DRIFT
