@@ -6,11 +6,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 use serde::Serialize;
 
-use crate::lab::{
-    fabric::Policy,
-    nat::{Behaviour, Protocol},
-    wire::Faults,
-};
+use crate::lab::{fabric::Policy, nat::Behaviour, packet::Protocol, wire::Faults};
 
 /// A whole scenario.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,6 +23,9 @@ pub struct Plan {
     pub device: Side,
     /// Where the viewers are.
     pub viewer: Side,
+    /// A carrier-grade NAT that both sides are behind: the outermost routers of both have their outside in its network,
+    /// and it alone has a public address. Always [`RouterKind::Computed`], without forwards.
+    pub shared_cgn: Option<RouterPlan>,
     /// What there is on the internet.
     pub servers: Servers,
     /// The device.
