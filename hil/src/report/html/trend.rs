@@ -13,6 +13,8 @@ use crate::record::Record;
 
 /// Names of added or gone cases that are listed; more are counted.
 const NAMED: usize = 40;
+/// Changed figures that are shown at once, the worst first.
+const SHOWN: usize = 8;
 
 /// Writes the section.
 pub fn write(page: &mut Html, run: &RunInfo, earlier: &Report, records: &[Record], trend: &Trend) {
@@ -23,33 +25,49 @@ pub fn write(page: &mut Html, run: &RunInfo, earlier: &Report, records: &[Record
         put!(page; "<p>It ran on another machine (" (earlier.run.machine.cpu) ", " (units::count(earlier.run.machine.cores, "core")) "): times differ for that alone.</p>");
     }
     medians(page, &earlier.records, records);
-    if trend.changes.is_empty() {
-        put!(page; "<p>Nothing changed beyond noise in " (units::count(trend.unchanged, "case")) ".</p>");
-    } else {
-        put!(page; "<table class=\"changes\"><thead><tr><th>what</th><th>before</th><th>now</th><th>figures</th></tr></thead><tbody>");
-        for change in &trend.changes {
-            row(page, change);
-        }
-        put!(page; "</tbody></table><p>" (units::count(trend.unchanged, "case")) " as before; a figure counts as changed beyond "
-            "25 % and 50 ms (50 kbit/s).</p>");
+    let (outcomes, figures): (Vec<&Change>, Vec<&Change>) =
+        trend.changes.iter().partition(|change| change.before != change.now);
+    table(page, &outcomes, true);
+    let (shown, folded) = figures.split_at(figures.len().min(SHOWN));
+    table(page, shown, false);
+    if !folded.is_empty() {
+        put!(page; "<details class=\"fold\"><summary>" (folded.len()) " more with changed figures</summary>");
+        table(page, folded, false);
+        put!(page; "</details>");
     }
+    put!(page; "<p><small>" (units::count(trend.unchanged, "case")) " as before. A figure counts as changed beyond 25 % and "
+        "50 ms (50 kbit/s).</small></p>");
     names(page, "Only in this run", &trend.added);
     names(page, "Only in the earlier one", &trend.gone);
     put!(page; "</section>");
 }
 
-fn row(page: &mut Html, change: &Change) {
-    put!(page; "<tr><td><a href=\"#c" (change.place) "\">" (change.name) "</a></td><td>");
-    badge(page, change.before);
-    put!(page; "</td><td>");
-    badge(page, change.now);
-    put!(page; "</td><td>");
-    for figure in &change.figures {
-        put!(page; "<span class=\"figure\">" (figure.what) " ");
-        moved(page, figure);
-        put!(page; "</span>");
+/// Cases whose outcome changed, or whose figures did.
+fn table(page: &mut Html, changes: &[&Change], outcomes: bool) {
+    if changes.is_empty() {
+        return;
     }
-    put!(page; "</td></tr>");
+    put!(page; "<table class=\"changes\"><thead><tr><th>what</th>");
+    if outcomes {
+        put!(page; "<th>before</th><th>now</th></tr></thead><tbody>");
+    } else {
+        put!(page; "<th>figure</th></tr></thead><tbody>");
+    }
+    for change in changes {
+        put!(page; "<tr><td><a href=\"#c" (change.place) "\">" (change.name) "</a></td><td>");
+        if outcomes {
+            badge(page, change.before);
+            put!(page; "</td><td>");
+            badge(page, change.now);
+        }
+        for figure in &change.figures {
+            put!(page; "<span class=\"figure\">" (figure.what) " ");
+            moved(page, figure);
+            put!(page; "</span>");
+        }
+        put!(page; "</td></tr>");
+    }
+    put!(page; "</tbody></table>");
 }
 
 /// `120 ms -> 480 ms`, with arrow and percent.
@@ -74,7 +92,7 @@ fn medians(page: &mut Html, before: &[Record], now: &[Record]) {
     };
     for path in ["direct", "relayed"] {
         if let (Some(was), Some(is)) = (of(before, path), of(now, path)) {
-            put!(page; "<p>Median time to first picture of cells, " (path) ": " (millis(was)) " \u{2192} " (millis(is)) "</p>");
+            put!(page; "<p class=\"tight\">Median time to first picture of cells, " (path) ": " (millis(was)) " \u{2192} " (millis(is)) "</p>");
         }
     }
 }
