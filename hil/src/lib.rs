@@ -2,9 +2,11 @@
 
 pub mod board;
 pub mod lab;
+pub mod matrix;
 pub mod process;
 pub mod record;
 pub mod report;
+pub mod runner;
 pub mod scenario;
 pub mod servers;
 pub mod viewer;

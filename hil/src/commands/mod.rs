@@ -1,0 +1,8 @@
+//! What the command line does.
+
+pub mod clean;
+pub mod files;
+pub mod matrix;
+pub mod probe;
+pub mod run;
+mod session;

@@ -1,0 +1,274 @@
+//! Runs a scenario: builds what it asks for, makes sure of the rig itself, lets the course run and judges it.
+
+mod acts;
+mod course;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    board::{self, Board, BoardError, BoardOptions, Deployment},
+    lab::Lab,
+    record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
+    scenario::{
+        judge,
+        plan::{BoardKind, Plan, Plant, ServerName},
+        unsuited,
+    },
+    servers::{Programs, Servers},
+};
+use course::Cast;
+
+/// The device's name on the rig's hub.
+const DEVICE: &str = "under-test";
+
+/// What all runs of one command share.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the agent runs.
+    pub board: BoardKind,
+    /// How the board is got.
+    pub boards: BoardOptions,
+    /// What the servers are started with.
+    pub programs: Programs,
+    /// This program: it is also the headless viewer.
+    pub viewer: PathBuf,
+    /// The report's folder; each run has one of its own in it.
+    pub folder: PathBuf,
+    /// Ends a run when every viewer has had its first picture for so long and nothing else is to come; `None`: each
+    /// runs to its end.
+    pub settle: Option<Duration>,
+    /// Lets a run go on that the rig's own checks speak against.
+    pub ignore_checks: bool,
+}
+
+/// A lab with its servers, which outlives one run.
+pub struct Station {
+    name: String,
+    lab: Lab,
+    servers: Servers,
+}
+
+/// Why a run has no course.
+enum Stop {
+    Rig(String),
+    Skip(String),
+    Device(String),
+}
+
+impl Station {
+    /// Builds the lab of a plan and starts its servers. `name` tells labs apart that run at once.
+    pub async fn build(name: &str, plan: &Plan, options: &Options) -> anyhow::Result<Self> {
+        let lab = Lab::build(name, plan, board::host_of(options.board))?;
+        let folder = options.folder.join("servers").join(name);
+        fs::create_dir_all(&folder)?;
+        let servers = Servers::start(&lab, &plan.servers, &options.programs, &folder).await?;
+        Ok(Self { name: name.into(), lab, servers })
+    }
+
+    /// Runs a plan that has the servers that this station was built for; its routers are built anew.
+    pub async fn run(&mut self, plan: &Plan, options: &Options, cell: Option<Cell>) -> Record {
+        let (began, since) = (SystemTime::now(), Instant::now());
+        let mut draft = Draft::new(plan, options);
+        if let Err(stop) = self.attempt(plan, options, &mut draft).await {
+            draft.stop(stop);
+        }
+        let verdict = draft.verdict.take().unwrap_or_else(|| {
+            judge(plan, &draft.checks, &draft.checks_after, &draft.outcome.steps, &draft.outcome.seen)
+        });
+        let course::Outcome { steps, seen, lines, files, .. } = draft.outcome;
+        draft.files.extend(files);
+        Record {
+            scenario: plan.name.clone(),
+            about: plan.about.clone(),
+            cell,
+            board: board_name(options.board).into(),
+            seed: plan.seed,
+            began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            took_ms: ms(since.elapsed()),
+            checks: [draft.checks, draft.checks_after].concat(),
+            steps,
+            viewers: seen,
+            lines,
+            files: relative(draft.files, &options.folder),
+            verdict,
+        }
+    }
+
+    async fn attempt(&mut self, plan: &Plan, options: &Options, draft: &mut Draft) -> Result<(), Stop> {
+        if let Some(why) = unsuited(plan, options.board) {
+            return Err(Stop::Skip(why));
+        }
+        let folder = draft.folder.clone();
+        fs::create_dir_all(&folder)
+            .map_err(|error| Stop::Rig(format!("the folder {}: {error}", folder.display())))?;
+        self.lab.rewire(plan).map_err(|error| Stop::Rig(error.to_string()))?;
+        self.plant(plan).await;
+        draft.checks = self.check(plan).await;
+        if draft.checks.iter().any(|check| !check.ok) && !options.ignore_checks {
+            return Ok(());
+        }
+        let boards = BoardOptions { folder: folder.join("board"), ..options.boards.clone() };
+        let mut board = board::open(options.board, &boards).map_err(stopped_by)?;
+        let mut deployment = Deployment {
+            hub: self.servers.hub_for_devices(&plan.device),
+            device: DEVICE.into(),
+            token: self.servers.device_token().into(),
+            turn_ca: self.servers.turn_ca().map(str::to_owned),
+            config: plan.board.config.clone(),
+        };
+        if plan.plant == Some(Plant::NoReflexive) {
+            let ice = toml::Table::from_iter([("policy".to_owned(), "host".into())]);
+            deployment.config.insert("ice".into(), ice.into());
+        }
+        let started = board.start(&self.lab, &deployment).await;
+        if started.is_ok() {
+            draft.outcome = course::run(
+                plan,
+                Cast {
+                    lab: &self.lab,
+                    servers: &mut self.servers,
+                    board: board.as_mut(),
+                    device: DEVICE,
+                    program: &options.viewer,
+                    folder: &folder,
+                    settle: options.settle,
+                },
+            )
+            .await;
+        }
+        // Also of a board whose agent did not start: its journal says why.
+        draft.files.extend(in_folder(board.collect(&folder).await, &folder));
+        let _ = board.stop().await;
+        started.map_err(stopped_by)?;
+        self.look_back(plan, draft).await;
+        Ok(())
+    }
+
+    /// After a run that went wrong: was it the rig? And what went over the lines?
+    async fn look_back(&mut self, plan: &Plan, draft: &mut Draft) {
+        let outcome = &draft.outcome;
+        if let Some(what) = outcome.rig_faults.first() {
+            draft.stop(Stop::Rig(what.clone()));
+        } else if let Some(what) = outcome.board_faults.first() {
+            draft.stop(Stop::Device(what.clone()));
+        }
+        let verdict = judge(plan, &draft.checks, &[], &outcome.steps, &outcome.seen);
+        if verdict.outcome == crate::record::Outcome::Passed && draft.verdict.is_none() {
+            return;
+        }
+        let captures = self.lab.write_captures(&draft.folder);
+        draft.files.extend(in_folder(captures, &draft.folder));
+        draft.files.extend(self.servers.artefacts());
+        // What events changed is not as the plan began; what has not is looked at again.
+        if plan.events.is_empty() {
+            draft.checks_after = self.check(plan).await;
+        }
+    }
+
+    async fn check(&self, plan: &Plan) -> Vec<Check> {
+        let (own, servers) = tokio::join!(self.lab.self_probe(plan), self.servers.check_reachable(
+            &self.lab,
+            &plan.device,
+            &plan.viewer
+        ));
+        [own, servers].concat()
+    }
+
+    async fn plant(&mut self, plan: &Plan) {
+        match plan.plant {
+            Some(Plant::WrongNat) => self.lab.plant_wrong_nat(),
+            Some(Plant::DeadStun) => self.servers.kill(ServerName::Turn).await,
+            Some(Plant::NoReflexive) | None => {}
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A record in the making.
+struct Draft {
+    folder: PathBuf,
+    checks: Vec<Check>,
+    checks_after: Vec<Check>,
+    outcome: course::Outcome,
+    files: Vec<Artefact>,
+    verdict: Option<Verdict>,
+}
+
+impl Draft {
+    fn new(plan: &Plan, options: &Options) -> Self {
+        Self {
+            folder: options.folder.join("runs").join(&plan.name),
+            checks: Vec::new(),
+            checks_after: Vec::new(),
+            outcome: course::Outcome::default(),
+            files: Vec::new(),
+            verdict: None,
+        }
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        let (outcome, reason) = match stop {
+            Stop::Rig(reason) => (Outcome::RigFault, reason),
+            Stop::Skip(reason) => (Outcome::Skipped, reason),
+            Stop::Device(reason) => (Outcome::DeviceFault, reason),
+        };
+        self.verdict = Some(Verdict { outcome, measured: Measured::default(), reasons: vec![reason] });
+    }
+}
+
+fn stopped_by(error: BoardError) -> Stop {
+    match error {
+        BoardError::Unavailable(_) | BoardError::Unable { .. } => Stop::Skip(error.to_string()),
+        BoardError::Agent(what) => Stop::Device(what),
+    }
+}
+
+/// A record for a plan whose station could not even be built.
+pub fn not_built(plan: &Plan, options: &Options, cell: Option<Cell>, why: &anyhow::Error) -> Record {
+    Record {
+        scenario: plan.name.clone(),
+        about: plan.about.clone(),
+        cell,
+        board: board_name(options.board).into(),
+        seed: plan.seed,
+        began: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        took_ms: 0.0,
+        checks: Vec::new(),
+        steps: Vec::new(),
+        viewers: Vec::new(),
+        lines: Vec::new(),
+        files: Vec::new(),
+        verdict: Verdict {
+            outcome: Outcome::RigFault,
+            measured: Measured::default(),
+            reasons: vec![format!("{why:#}")],
+        },
+    }
+}
+
+fn board_name(kind: BoardKind) -> &'static str {
+    match kind {
+        BoardKind::Local => "local",
+        BoardKind::Qemu => "qemu",
+        BoardKind::Labgrid => "labgrid",
+    }
+}
+
+/// What was collected into a folder, by paths from where the rig was started.
+fn in_folder(files: Vec<Artefact>, folder: &Path) -> Vec<Artefact> {
+    files.into_iter().map(|file| Artefact { path: folder.join(&file.path), ..file }).collect()
+}
+
+/// Paths as the report names them.
+fn relative(files: Vec<Artefact>, folder: &Path) -> Vec<Artefact> {
+    let strip = |path: PathBuf| path.strip_prefix(folder).map(Path::to_owned).unwrap_or(path);
+    files.into_iter().map(|file| Artefact { path: strip(file.path), ..file }).collect()
+}
