@@ -6,11 +6,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 use serde::Serialize;
 
-use crate::lab::{
-    fabric::Policy,
-    nat::{Behaviour, Protocol},
-    wire::Faults,
-};
+use crate::lab::{fabric::Policy, nat::Behaviour, packet::Protocol, wire::Faults};
 
 /// A whole scenario.
 #[derive(Clone, Debug, PartialEq, Serialize)]
