@@ -181,10 +181,17 @@ fn an_ipv6_only_host_reaches_ipv4_through_the_nat64() {
 }
 
 /// A Linux router between the device and the internet, and its plain router on the line.
-fn linux(
-    name: &str,
-    translation: Translation,
-) -> Option<(Running, LinuxRouter, [RouterId; 1], [EndpointId; 1], SegmentId, [Namespace; 2])> {
+struct Linux {
+    running: Running,
+    router: LinuxRouter,
+    plain: RouterId,
+    wan: EndpointId,
+    line: SegmentId,
+    internet: Namespace,
+    device: Namespace,
+}
+
+fn linux(name: &str, translation: Translation) -> Option<Linux> {
     let mut lab = Lab::build(name, &["192.168.1.2/24"])?;
     let lan: Ipv4Net = "192.168.1.1/24".parse().expect("an address");
     let settings = Settings { lan, wan: HOME, translation };
@@ -203,7 +210,7 @@ fn linux(
     let (running, internet, device) = lab.run();
     running.add_port(Port { endpoint: lan, device: Device(devices.lan) });
     running.add_port(Port { endpoint: wan, device: Device(devices.wan) });
-    Some((running, router, [plain], [wan], line, [internet, device]))
+    Some(Linux { running, router, plain, wan, line, internet, device })
 }
 
 #[test]
@@ -214,10 +221,8 @@ fn linux_masquerades_as_it_does_in_the_field() {
         inside: "192.168.1.2:5001".parse().expect("an address"),
     };
     let forwarding = Translation { fully_random: false, forwards: vec![forward] };
-    let Some((running, mut router, [plain], [wan], line, [internet, device])) = linux("linux", forwarding)
-    else {
-        return;
-    };
+    let Some(lab) = linux("linux", forwarding) else { return };
+    let Linux { running, mut router, plain, wan, line, internet, device } = lab;
     let places = Places { inside: DEVICE, outside: PUBLIC };
     let measured = probe(&device, &internet, places).expect("a measurement");
     let filtering = Filtering::AddressAndPortDependent;
@@ -286,4 +291,35 @@ fn another_uplink_is_other_addresses_on_the_same_device() {
     running.with(|fabric| fabric.move_endpoint(endpoint, home, vec![host(DEVICE), host(ip(DEVICE6))]));
     assert_eq!(arrives(&any("0.0.0.0"), there, &server).map(|from| from.ip()), Some(DEVICE.into()));
     assert_eq!(arrives(&any("::"), there6, &server6).map(|from| from.ip()), Some(ip(DEVICE6)));
+}
+
+#[test]
+fn sixty_four_small_streams_pass_at_once_and_lose_nothing() {
+    const STREAMS: usize = 64;
+    const PACKETS: u32 = 50;
+    let Some(mut lab) = Lab::build("streams", &["2001:db8:1::2/64"]) else { return };
+    let router = lab.fabric.plain_router(lab.inside, lab.outside, nets(&["2001:db8:1::/64"]), true, 1);
+    let delay = Faults { delay: Duration::from_millis(10), ..Faults::default() };
+    lab.fabric.set_faults(router, delay, delay);
+    let (running, internet, device) = lab.run();
+    let server = socket(&internet, ip(PUBLIC6), 3478);
+    server.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let there = server.local_addr().expect("bound");
+    let clients: Vec<_> = (0..STREAMS).map(|_| socket(&device, ip(DEVICE6), 0)).collect();
+    let counting = std::thread::spawn(move || {
+        let all = STREAMS * PACKETS as usize;
+        (0..all).take_while(|_| get(&server).is_some()).count()
+    });
+    let start = Instant::now();
+    for turn in 0..PACKETS {
+        for client in &clients {
+            client.send_to(&[7; 1100], there).expect("sent");
+        }
+        // 50 packets a second each: half a megabit.
+        std::thread::sleep(
+            (start + Duration::from_millis(20) * (turn + 1)).saturating_duration_since(Instant::now()),
+        );
+    }
+    assert_eq!(counting.join().expect("no panic"), STREAMS * PACKETS as usize);
+    assert_eq!(running.with(|fabric| fabric.count(router).up.passed), STREAMS as u64 * u64::from(PACKETS));
 }
