@@ -175,6 +175,12 @@ fn an_ipv6_only_host_reaches_ipv4_through_the_nat64() {
     let mut got = Vec::new();
     std::io::Read::read_to_end(&mut client, &mut got).expect("all of it comes");
     assert_eq!(got.len(), 20_000);
+    // An IPv4 kernel's "port unreachable" is an IPv6 kernel's error at the socket that sent.
+    let refused = socket(&device, ip(DEVICE6), 5002);
+    refused.connect((embed(PUBLIC[0]), 9)).expect("connected");
+    refused.send(b"anybody there?").expect("sent");
+    let error = refused.recv(&mut [0; 16]).expect_err("nobody is");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     // Nothing of IPv4 goes anywhere.
     let no_way = device.run(|| UdpSocket::bind("0.0.0.0:0")?.send_to(b"x", (PUBLIC[0], 3478)));
     assert_eq!(no_way.expect_err("no route").kind(), std::io::ErrorKind::NetworkUnreachable);
