@@ -9,6 +9,7 @@ mod coturn;
 mod door;
 mod error;
 mod hub;
+pub mod lan;
 mod place;
 mod stun;
 
