@@ -149,6 +149,12 @@ async fn both_sides_are_answered_through_their_routers_as_far_as_their_networks_
     assert_eq!(servers.hub_for_devices(&plan.device), "ws://192.0.2.1:8080/v1/device");
     assert_eq!(servers.hub_for_viewers(&plan.viewer), "192.0.2.2:443", "the only port that is let out");
 
+    // A network in which no scenario can be run says so.
+    plan.viewer = side(Policy::OnlyTcp(22));
+    let checks = servers.check_reachable(&lab, &plan.device, &plan.viewer).await;
+    let [hub] = bad(&checks)[..] else { panic!("{checks:#?}") };
+    assert!(hub.found.contains("let servers.turns_port be that port"), "{hub:?}");
+
     // coturn's own client of RFC 5780, which needs the server's two addresses and two ports.
     let words =
         output(lab.device(), folder.path(), "turnutils_natdiscovery", &["-m", "-f", "192.0.2.1"]).await;
