@@ -10,7 +10,7 @@ use p2pcam_hil::lab::{
     driver::{Device, Port, Running},
     fabric::{Fabric, RouterId},
     link::{Attachment, attach},
-    namespace::{Namespace, NamespaceError, clean, leftovers},
+    namespace::{Namespace, NamespaceError},
     nat::{Behaviour, Filtering, Kind, Mapping, Nat, PortChoice},
     probe::{Places, probe},
     wire::Faults,
@@ -98,21 +98,4 @@ fn a_round_trip_takes_the_time_of_the_line() {
     }
     // Never faster than the line; how much slower depends on how busy the machine is.
     assert!(best >= 2 * delay, "{best:?}");
-}
-
-#[test]
-fn what_a_killed_rig_left_over_is_found_and_removed() {
-    let namespace = match Namespace::create("leftover") {
-        Err(NamespaceError::NotRoot) => return println!("not run: namespaces take root"),
-        made => made.expect("a namespace"),
-    };
-    let again = Namespace::create("leftover").expect_err("it is there already").to_string();
-    assert!(again.contains("p2pcam-hil clean"), "{again}");
-    let name = namespace.name().to_owned();
-    // As a rig that was killed does.
-    std::mem::forget(namespace);
-    assert!(leftovers().contains(&name));
-    assert!(clean(&name));
-    assert!(!leftovers().contains(&name));
-    assert!(clean("not-ours/../x"), "others' names are left alone");
 }

@@ -3,9 +3,11 @@
 pub mod build;
 pub mod driver;
 pub mod fabric;
+pub mod leftovers;
 pub mod link;
 pub mod namespace;
 pub mod nat;
+mod owner;
 pub mod packet;
 pub mod probe;
 pub mod wire;

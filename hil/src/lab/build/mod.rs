@@ -3,6 +3,7 @@
 mod addresses;
 mod events;
 mod netlink;
+pub mod taken;
 mod wiring;
 
 pub use addresses::{Addresses, HostAddresses, INTERNET, INTERNET6, Lan};
