@@ -45,6 +45,11 @@ packages_board() {
     echo iproute2 xz-utils python3 util-linux
 }
 
+# To run labgrid and a bench of its own: its console, its way of copying images, and an SSH server for its exporter.
+packages_labgrid() {
+    echo python3 python3-venv microcom rsync openssh-client openssh-server iproute2 util-linux
+}
+
 # To check the scripts.
 packages_lint() {
     echo shellcheck
