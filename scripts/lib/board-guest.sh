@@ -93,13 +93,18 @@ board_stop() {
     as_root rm -f "$BOARD_STATE"/{qemu.pid,monitor,ssh,disk.qcow2}
 }
 
-# board_qemu BACKING_DISK ARGUMENT...: starts QEMU in the background, on a disk that keeps the changes apart.
+# board_qemu BACKING_DISK ARGUMENT...: starts QEMU in the background, on a disk that keeps the changes apart. With
+# BOARD_CARD, a block device or raw file, that is the disk and changes stay in it; with BOARD_SERIAL the console is there.
 board_qemu() {
-    local backing=$1 format=raw
+    local backing=$1 format=raw disk=file=disk.qcow2
     shift
     case $backing in *.qcow2) format=qcow2 ;; esac
     as_root rm -f "$BOARD_STATE"/{monitor,ssh,disk.qcow2}
-    board_tool qemu-img create -q -f qcow2 -b "$backing" -F $format "$BOARD_STATE/disk.qcow2"
+    if [ -n "${BOARD_CARD:-}" ]; then
+        disk=file=$BOARD_CARD,format=raw
+    else
+        board_tool qemu-img create -q -f qcow2 -b "$backing" -F $format "$BOARD_STATE/disk.qcow2"
+    fi
     : >"$BOARD_STATE/serial.log"
     : >"$BOARD_STATE/qemu.log"
     board_tool_words qemu-system-aarch64
@@ -111,8 +116,8 @@ board_qemu() {
                 -nodefaults -no-user-config -display none -pidfile qemu.pid \
                 -machine virt -cpu cortex-a72 -smp $BOARD_CORES -m $BOARD_MEMORY -accel tcg,thread=multi \
                 -kernel "$BOARD_BASE/vmlinuz" -initrd "$BOARD_BASE/initrd" -append "$BOARD_KERNEL_LINE" \
-                -serial file:serial.log -monitor unix:monitor,server,nowait \
-                -drive file=disk.qcow2,if=none,id=disk,cache=unsafe -device virtio-blk-pci,drive=disk,romfile= \
+                -serial "${BOARD_SERIAL:-file:serial.log}" -monitor unix:monitor,server,nowait \
+                -drive "$disk,if=none,id=disk,cache=unsafe" -device virtio-blk-pci,drive=disk,romfile= \
                 -netdev tap,id=net,ifname=$BOARD_TAP,script=no,downscript=no \
                 -device virtio-net-pci,netdev=net,mac=$BOARD_MAC,romfile= -device virtio-rng-pci "$@"
     ) </dev/null >"$BOARD_STATE/qemu.log" 2>&1 &

@@ -50,6 +50,11 @@ packages_hil() {
     echo coturn dnsmasq-base nftables iproute2
 }
 
+# To run labgrid and a bench of its own: its console, its way of copying images, and an SSH server for its exporter.
+packages_labgrid() {
+    echo python3 python3-venv microcom rsync openssh-client openssh-server iproute2 util-linux
+}
+
 # To check the scripts.
 packages_lint() {
     echo shellcheck

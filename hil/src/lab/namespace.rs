@@ -172,14 +172,11 @@ fn run<T: Send>(namespace: &File, job: impl FnOnce() -> io::Result<T> + Send) ->
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-<<<<<<< HEAD
         if self.own {
-            remove(&Path::new(FOLDER).join(&self.name));
+            // Else they would live on in a namespace without a name.
+            leftovers::end_processes(&self.name);
+            remove(&self.name);
         }
-=======
-        // Else they would live on in a namespace without a name.
-        leftovers::end_processes(&self.name);
-        remove(&self.name);
     }
 }
 
