@@ -1,5 +1,6 @@
 //! Who watches: one trait for the rig's own viewer and for Chromium, and what each of them reports.
 
+pub mod chromium;
 pub mod headless;
 mod lines;
 
@@ -68,7 +69,7 @@ pub trait Viewer: Send {
 pub fn open(kind: ViewerKind, program: &Path) -> Box<dyn Viewer> {
     match kind {
         ViewerKind::Headless => Box::new(headless::HeadlessViewer::new(program)),
-        ViewerKind::Chromium => Box::new(headless::HeadlessViewer::new(program)),
+        ViewerKind::Chromium => Box::new(chromium::ChromiumViewer),
     }
 }
 

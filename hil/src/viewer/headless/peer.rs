@@ -39,6 +39,13 @@ const DISCONNECTED: Duration = Duration::from_millis(2500);
 const FAILED: Duration = Duration::from_millis(12_500);
 /// Often enough for [`DISCONNECTED`] where no media flows.
 const KEEPALIVE: Duration = Duration::from_millis(500);
+/// From the start of the checks on, a direct pair is taken as soon as it works ...
+const ACCEPT_DIRECT: Duration = Duration::ZERO;
+/// ... one of an address that was not signalled yet, which may be a relay's, when the signal had time to come ...
+const ACCEPT_UNKNOWN: Duration = Duration::from_millis(100);
+/// ... and a relay when direct ones had five checks (200 ms each) and did not answer: the stack does not change over
+/// from a relay that was taken too early.
+const ACCEPT_RELAY: Duration = Duration::from_millis(1000);
 /// Candidates that come before the answer. The page keeps as many.
 const MAX_EARLY: usize = 64;
 
@@ -231,6 +238,10 @@ async fn build(
         RTCConfigurationBuilder::new().with_ice_servers(servers).with_ice_transport_policy(policy).build();
     let settings = SettingEngineBuilder::new()
         .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED), Some(KEEPALIVE))
+        .with_host_acceptance_min_wait(Some(ACCEPT_DIRECT))
+        .with_srflx_acceptance_min_wait(Some(ACCEPT_DIRECT))
+        .with_prflx_acceptance_min_wait(Some(ACCEPT_UNKNOWN))
+        .with_relay_acceptance_min_wait(Some(ACCEPT_RELAY))
         // It would not begin at all where there is no multicast, and a device hides no address.
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(addresses.iter().any(IpAddr::is_loopback))
