@@ -4,6 +4,7 @@ pub mod board;
 pub mod lab;
 pub mod process;
 pub mod record;
+pub mod report;
 pub mod scenario;
 pub mod servers;
 pub mod viewer;

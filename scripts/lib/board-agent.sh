@@ -7,6 +7,11 @@ BOARD_UNIT=p2pcam-agent.service
 
 # board_build_agent [tests]: sets BOARD_AGENT to the agent's program, and with `tests` BOARD_TESTS to the tests'.
 board_build_agent() {
+    if [ -n "${P2PCAM_BOARD_AGENT:-}" ] && [ $# -eq 0 ]; then
+        BOARD_AGENT=$P2PCAM_BOARD_AGENT
+        [ -x "$BOARD_AGENT" ] || die "P2PCAM_BOARD_AGENT names no program: $BOARD_AGENT"
+        return
+    fi
     need_cross $BOARD_TARGET
     mkdir -p target/boards
     say "Building the agent for the board."
@@ -47,6 +52,7 @@ board_agent_tree() {
     install -D -m 644 agent/systemd/p2pcam.tmpfiles "$tree/usr/lib/tmpfiles.d/p2pcam.conf"
     install -D -m 644 agent/systemd/p2pcam.rules "$tree/usr/lib/udev/rules.d/60-p2pcam.rules"
     install -D -m 644 hil/board/agent.toml "$tree/etc/p2pcam/agent.toml"
+    [ -z "${P2PCAM_BOARD_OVERLAY:-}" ] || cp -a "$P2PCAM_BOARD_OVERLAY/." "$tree/"
     mkdir -p "$tree/etc/systemd/system/multi-user.target.wants"
     ln -s "/usr/lib/systemd/system/$BOARD_UNIT" "$tree/etc/systemd/system/multi-user.target.wants/$BOARD_UNIT"
 }
@@ -62,6 +68,8 @@ board_install() {
         tar -x -C / --no-overwrite-dir --keep-directory-symlink
         systemd-sysusers
         systemd-tmpfiles --create p2pcam.conf
+        # Secrets are for those alone who read them.
+        find /etc/p2pcam -type f -perm 600 -exec chown p2pcam: {} +
         udevadm control --reload
         udevadm trigger --settle --subsystem-match=gpio --subsystem-match=dma_heap --subsystem-match=video4linux
         systemctl daemon-reload

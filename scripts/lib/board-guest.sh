@@ -6,6 +6,9 @@
 #
 # Everything of a board is named after it (BOARD_NAME), so boards of several work trees run side by side, all with the
 # same address, each in a network namespace of its own. This machine's own network is never touched.
+#
+# The rig (hil) has a namespace of its own for a board, with a DHCP server in it: P2PCAM_BOARD_NETNS names it, and
+# P2PCAM_BOARD_HOST the address that the board has there after board_dhcp.
 
 # From power-on to systemd's default target takes 30 s of an idle processor; machines under load are slower.
 BOARD_BOOT_SECONDS=${P2PCAM_BOARD_SECONDS:-240}
@@ -15,14 +18,19 @@ BOARD_MAC=52:54:00:77:00:02
 # Names of interfaces as the agent's user knows them; no audit, no mitigations: emulated time is dear.
 BOARD_KERNEL_LINE='console=ttyAMA0 net.ifnames=0 audit=0 mitigations=off loglevel=5 systemd.show_status=1'
 
-# board_name: sets BOARD_NAME, BOARD_NAMESPACE and BOARD_STATE, the folder of the board's pid, log and sockets.
+# board_name: sets BOARD_NAME, BOARD_STATE, the folder of the board's pid, log and sockets, and what its network is called:
+# BOARD_NAMESPACE, BOARD_TAP in it, and BOARD_HOST, where the board is reached.
 board_name() {
     local path
     # Two clones may have folders of the same name.
     path=$(printf %s "$PWD" | sha256sum | cut -c1-4)
     BOARD_NAME=${P2PCAM_BOARD_NAME:-$(basename "$PWD" | tr -c 'a-zA-Z0-9\n' -)-$path}
     case $BOARD_NAME in *[!a-zA-Z0-9-]*) die "A board's name has letters, digits and dashes only, so not: $BOARD_NAME" ;; esac
-    BOARD_NAMESPACE=p2pcam-$BOARD_NAME
+    BOARD_LAB=${P2PCAM_BOARD_NETNS:-}
+    BOARD_NAMESPACE=${BOARD_LAB:-p2pcam-$BOARD_NAME}
+    BOARD_TAP=tap0
+    [ -z "$BOARD_LAB" ] || BOARD_TAP=board0
+    BOARD_HOST=${P2PCAM_BOARD_HOST:-$BOARD_ADDRESS}
     BOARD_STATE=$PWD/target/boards/$BOARD_NAME
 }
 
@@ -49,17 +57,21 @@ board_needs_root() {
 
 board_net_up() {
     board_net_down
-    as_root ip netns add "$BOARD_NAMESPACE" ||
-        die "No network namespace could be made. In a container it takes --cap-add NET_ADMIN --cap-add SYS_ADMIN."
-    board_inside ip link set lo up
-    board_inside ip tuntap add tap0 mode tap
-    board_inside ip address add "$BOARD_GATEWAY/24" dev tap0
-    board_inside ip link set tap0 up
+    if [ -z "$BOARD_LAB" ]; then
+        as_root ip netns add "$BOARD_NAMESPACE" ||
+            die "No network namespace could be made. In a container it takes --cap-add NET_ADMIN --cap-add SYS_ADMIN."
+        board_inside ip link set lo up
+    fi
+    board_inside ip tuntap add "$BOARD_TAP" mode tap
+    board_inside ip address add "$BOARD_GATEWAY/24" dev "$BOARD_TAP"
+    board_inside ip link set "$BOARD_TAP" up
 }
 
-# The tap goes with its namespace.
+# The tap goes with its namespace; from another's namespace it is taken.
 board_net_down() {
-    if as_root ip netns list 2>/dev/null | grep -q "^$BOARD_NAMESPACE\b"; then
+    if [ -n "$BOARD_LAB" ]; then
+        board_inside ip link delete "$BOARD_TAP" 2>/dev/null || true
+    elif as_root ip netns list 2>/dev/null | grep -q "^$BOARD_NAMESPACE\b"; then
         as_root ip netns delete "$BOARD_NAMESPACE"
     fi
 }
@@ -68,6 +80,7 @@ board_net_down() {
 board_stop() {
     local pid tries=0
     if pid=$(board_pid); then
+        board_disconnect
         as_root kill "$pid" 2>/dev/null || true
         while board_pid >/dev/null; do
             tries=$((tries + 1))
@@ -100,7 +113,7 @@ board_qemu() {
                 -kernel "$BOARD_BASE/vmlinuz" -initrd "$BOARD_BASE/initrd" -append "$BOARD_KERNEL_LINE" \
                 -serial file:serial.log -monitor unix:monitor,server,nowait \
                 -drive file=disk.qcow2,if=none,id=disk,cache=unsafe -device virtio-blk-pci,drive=disk,romfile= \
-                -netdev tap,id=net,ifname=tap0,script=no,downscript=no \
+                -netdev tap,id=net,ifname=$BOARD_TAP,script=no,downscript=no \
                 -device virtio-net-pci,netdev=net,mac=$BOARD_MAC,romfile= -device virtio-rng-pci "$@"
     ) </dev/null >"$BOARD_STATE/qemu.log" 2>&1 &
     local starter=$!
@@ -145,8 +158,65 @@ board_ssh() {
             board_inside "${BOARD_RUN[@]}" -F none -i "$BOARD_KEY" -o IdentitiesOnly=yes -o LogLevel=ERROR \
                 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 \
                 -o ServerAliveInterval=15 -o ControlMaster=auto -o ControlPath=./ssh -o ControlPersist=yes \
-                "${terminal[@]}" "root@$BOARD_ADDRESS" "$@"
+                "${terminal[@]}" "root@$BOARD_HOST" "$@"
     )
+}
+
+# Ends the connection that all commands share, which would wait for a board that is gone.
+board_disconnect() {
+    if [ -S "$BOARD_STATE/ssh" ] && [ -n "${BOARD_TOOLS:-}" ]; then board_ssh -O exit 2>/dev/null || true; fi
+}
+
+# board_leash: from now on the board ends, and what is kept of it goes, as soon as standard input does: also when whoever
+# holds the other end of that pipe is killed, and this script with it. board_leashed says that the script is done.
+board_leash() {
+    local script=$$ leash tries=0
+    mkdir -p "$BOARD_STATE"
+    : >"$BOARD_STATE/starting"
+    exec {leash}<&0 </dev/null
+    (
+        trap - EXIT
+        # Ctrl-C is for those in front, who let go of the pipe when they have ended.
+        trap '' INT TERM HUP
+        while read -r -u "$leash"; do :; done
+        # The script may be about to start QEMU.
+        while [ -e "$BOARD_STATE/starting" ] && kill "$script" 2>/dev/null && [ $tries -lt 100 ]; do
+            tries=$((tries + 1))
+            board_stop
+            sleep 0.1
+        done
+        board_stop
+        as_root rm -rf "$BOARD_STATE"
+    ) >/dev/null 2>&1 &
+    exec {leash}<&-
+}
+
+board_leashed() {
+    rm -f "$BOARD_STATE/starting"
+}
+
+# board_dhcp: the board takes its address by DHCP from now on, as a board without any set-up does, and leaves the one
+# that it started with. It is then reached at BOARD_HOST.
+board_dhcp() {
+    # shellcheck disable=SC2016 # The guest's shell reads it.
+    BOARD_HOST=$BOARD_ADDRESS board_ssh '
+        set -e
+        rm -f /etc/systemd/system/systemd-networkd.service /etc/systemd/system/systemd-networkd.socket
+        mkdir -p /etc/systemd/network
+        printf "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n" >/etc/systemd/network/board.network
+        systemctl daemon-reload
+        # In the background: who asks for it is connected by the address that goes.
+        {
+            sleep 0.3
+            systemctl start systemd-networkd.service
+            # Without systemd-resolved, nobody else tells programs of the name server.
+            for i in $(seq 100); do
+                server=$(sed -n "s/^DNS=\([^ ]*\).*/nameserver \1/p" /run/systemd/netif/leases/* 2>/dev/null) && break
+                sleep 0.1
+            done
+            [ -z "$server" ] || echo "$server" >/etc/resolv.conf
+        } >/dev/null 2>&1 </dev/null &' </dev/null
+    board_disconnect
 }
 
 # board_copy FILE DESTINATION: also into folders that are not there yet; keeps the mode.
@@ -209,7 +279,7 @@ board_save() {
     rm -rf "$new"
     mkdir -p "$new"
     # The connection would be half a connection afterwards.
-    board_ssh -O exit 2>/dev/null || true
+    board_disconnect
     # Migration to a file, not savevm: many boards can start from one file, each on a disk of its own.
     board_monitor "migrate_set_parameter max-bandwidth 10G" >/dev/null
     board_monitor "migrate file:$new/memory" >/dev/null

@@ -45,6 +45,11 @@ packages_board() {
     echo iproute2 xz-utils python3 util-linux
 }
 
+# To run the rig: STUN and TURN, DHCP and DNS, routers as in the field, namespaces.
+packages_hil() {
+    echo coturn dnsmasq-base nftables iproute2
+}
+
 # To check the scripts.
 packages_lint() {
     echo shellcheck

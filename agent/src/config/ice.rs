@@ -14,7 +14,7 @@ pub struct IceConfig {
     pub servers: Vec<IceServerConfig>,
     /// Offer loopback addresses too: for tests on one machine. Done anyway where there is no other address.
     pub loopback: bool,
-    /// `all`, or `relay`: only TURN, which hides the device's addresses from viewers.
+    /// `all`; `relay`: only TURN, which hides the device's addresses from viewers; or `host`: no server is asked.
     pub policy: IcePolicy,
     /// PEM file with a certificate to trust for `turns:` servers, besides the system's.
     pub ca_file: Option<PathBuf>,
@@ -26,7 +26,7 @@ impl Default for IceConfig {
     }
 }
 
-/// Which candidates are used (W3C RTCIceTransportPolicy).
+/// Which candidates are used (W3C RTCIceTransportPolicy, and `host`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IcePolicy {
@@ -35,6 +35,8 @@ pub enum IcePolicy {
     All,
     /// Relayed only.
     Relay,
+    /// The device's own addresses only: no server is asked, for cameras that stay in one network.
+    Host,
 }
 
 /// `[[ice.servers]]`, W3C RTCIceServer.

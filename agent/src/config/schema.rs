@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(kind("ice.loopback"), (Kind::Bool, false));
         let number = Kind::Integer(i64::MIN, i64::MAX);
         assert_eq!(kind("video.controls"), (Kind::Names(Box::new(number)), false));
-        assert_eq!(kind("ice.policy"), (Kind::Word(&["all", "relay"]), false));
+        assert_eq!(kind("ice.policy"), (Kind::Word(&["all", "relay", "host"]), false));
         assert_eq!(kind("device.state_dir"), (Kind::Text, true));
         assert_eq!(kind("hub.stun"), (Kind::List(Box::new(Kind::Text)), false));
         let (Kind::List(server), _) = kind("ice.servers") else { panic!("a list") };

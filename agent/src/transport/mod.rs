@@ -97,13 +97,14 @@ impl Transport {
         let (found, findings) = mpsc::channel(FINDINGS);
         let (inbox, datagrams) = mpsc::channel(INBOX);
         let cancel = CancellationToken::new();
-        let direct = policy == IcePolicy::All;
+        let direct = policy != IcePolicy::Relay;
+        let servers = if policy == IcePolicy::Host { Servers::new() } else { servers.clone() };
         let id = self.0.shared.open(inbox.clone());
         let endpoint = Endpoint::new(id, direct, self.0.clone(), findings, datagrams, cancel.clone());
         let gather = Gather {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
-            servers: servers.clone(),
+            servers,
             direct,
             found,
             inbox,

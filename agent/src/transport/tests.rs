@@ -155,6 +155,22 @@ async fn with_the_relay_policy_the_devices_own_addresses_do_not_answer() {
 }
 
 #[tokio::test]
+async fn with_the_host_policy_no_server_is_asked() {
+    let transport = transport().await;
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let mut servers = Servers::new();
+    assert!(servers.add_stun(&address.ip().to_string(), address.port()).is_empty());
+    let mut closed = transport.open(&servers, IcePolicy::Host);
+    let mut kinds = Vec::new();
+    while let EndpointEvent::Candidate(found) = timeout(DEADLINE, closed.next()).await.unwrap() {
+        kinds.push(found.kind);
+    }
+    assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == CandidateKind::Host), "{kinds:?}");
+    assert!(server.try_recv(&mut [0; 64]).is_err(), "something was asked");
+}
+
+#[tokio::test]
 async fn a_dropped_session_frees_all_that_it_had() {
     let transport = transport().await;
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();

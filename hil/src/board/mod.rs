@@ -1,5 +1,12 @@
 //! Where the agent runs: one trait for a process of this machine, the emulated board and a board of a labgrid place.
 
+pub mod collect;
+pub mod labgrid;
+pub mod local;
+mod local_http;
+mod local_supervisor;
+pub mod settings;
+
 use std::path::{Path, PathBuf};
 
 use crate::{lab::Lab, record::Artefact, scenario::plan::BoardKind};

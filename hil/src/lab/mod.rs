@@ -1,6 +1,6 @@
 //! The laboratory: namespaces, links, and routers with a given NAT behaviour.
 
-mod build;
+pub mod build;
 pub mod driver;
 pub mod fabric;
 pub mod link;
@@ -10,4 +10,4 @@ pub mod packet;
 pub mod probe;
 pub mod wire;
 
-pub use build::Lab;
+pub use build::{DeviceHost, Lab, LabError};

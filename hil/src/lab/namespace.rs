@@ -46,6 +46,8 @@ pub enum NamespaceError {
 pub struct Namespace {
     name: String,
     file: File,
+    /// False: deleting it is somebody else's.
+    own: bool,
 }
 
 impl Namespace {
@@ -80,12 +82,20 @@ impl Namespace {
             .map_err(failed("the kernel refuses it"))
             .and_then(|()| File::open(&path).map_err(failed("it cannot be opened")));
         match file {
-            Ok(file) => Ok(Self { name, file }),
+            Ok(file) => Ok(Self { name, file, own: true }),
             Err(error) => {
                 remove(&path);
                 Err(error)
             }
         }
+    }
+
+    /// The same namespace for whoever outlives a reference to it: dropping this one deletes nothing.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn visit(&self) -> io::Result<Self> {
+        Ok(Self { name: self.name.clone(), file: self.file.try_clone()?, own: false })
     }
 
     /// Its name, for `ip netns exec`.
@@ -115,7 +125,9 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        remove(&Path::new(FOLDER).join(&self.name));
+        if self.own {
+            remove(&Path::new(FOLDER).join(&self.name));
+        }
     }
 }
 

@@ -1,11 +1,20 @@
 //! Who watches: one trait for the rig's own viewer and for Chromium, and what each of them reports.
 
-use std::{path::PathBuf, time::Duration};
+pub mod headless;
+mod lines;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{lab::Lab, record::Artefact, scenario::plan::ViewerKind};
+
+/// A time without a picture that a person notices.
+pub const FREEZE: Duration = Duration::from_millis(500);
 
 /// Whom to watch, and how.
 #[derive(Clone, Debug)]
@@ -20,6 +29,8 @@ pub struct Watch {
     pub relay_only: bool,
     /// PEM certificate that `turns:` servers are to be trusted by.
     pub turn_ca: Option<String>,
+    /// Goes on as a person would: after a session that had a picture and broke, it asks for another one.
+    pub retry: bool,
     /// How long, from the request to connect on. What takes longer is cut off.
     pub time: Duration,
     /// Where its logs go.
@@ -51,6 +62,14 @@ pub trait Viewer: Send {
         watch: &Watch,
         events: mpsc::Sender<Event>,
     ) -> Result<Vec<Artefact>, ViewerError>;
+}
+
+/// A viewer of a kind. `program` is `p2pcam-hil` itself, which the headless one runs again.
+pub fn open(kind: ViewerKind, program: &Path) -> Box<dyn Viewer> {
+    match kind {
+        ViewerKind::Headless => Box::new(headless::HeadlessViewer::new(program)),
+        ViewerKind::Chromium => Box::new(headless::HeadlessViewer::new(program)),
+    }
 }
 
 /// What a viewer tells while it watches; one JSON object a line on the standard output of `p2pcam-hil watch`. Times
@@ -86,7 +105,7 @@ pub enum Event {
         /// `connected`, `disconnected`, `failed` and so on.
         state: String,
     },
-    /// A picture after none for this long: told as soon as it is over.
+    /// More than [`FREEZE`] without a picture, once there was one: told as soon as it is over, or at the end.
     Freeze {
         /// When it began.
         ms: f64,
@@ -127,16 +146,18 @@ pub enum Event {
         sound_packets: u32,
         /// Pictures that the device numbered and that were not seen, since the start.
         numbers_missing: u64,
-        /// How far sound was before (positive) or behind the picture, in milliseconds, where both can be told.
+        /// How far sound was before (positive) or behind the picture, in milliseconds, where both can be told: as they
+        /// arrived (headless), as they were played (Chromium).
         av_ms: Option<f64>,
-        /// Time from the picture's burnt-in clock to its decoding in milliseconds, where device and viewer have one clock.
+        /// Mean time from the pictures' burnt-in clock to their decoding in milliseconds. It means something only where
+        /// device and viewer have one clock.
         glass_ms: Option<f64>,
     },
     /// The device or the hub said why it does not go on.
     Error {
         /// When.
         ms: f64,
-        /// As in docs/protocol.md.
+        /// As in docs/protocol.md; of the viewer itself: `token-refused`, `hub-unreachable`, `hub-refused`, `no-picture`.
         code: String,
         /// For people.
         message: String,
@@ -148,4 +169,22 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+impl Event {
+    /// Its time, in milliseconds since the request to connect.
+    pub fn ms(&self) -> f64 {
+        match self {
+            Self::Session { ms, .. }
+            | Self::Candidate { ms, .. }
+            | Self::Answer { ms }
+            | Self::State { ms, .. }
+            | Self::Freeze { ms, .. }
+            | Self::FirstPicture { ms, .. }
+            | Self::Path { ms, .. }
+            | Self::Second { ms, .. }
+            | Self::Error { ms, .. }
+            | Self::End { ms, .. } => *ms,
+        }
+    }
 }

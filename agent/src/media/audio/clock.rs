@@ -13,8 +13,10 @@ pub const MAX_DRIFT: f64 = 0.008;
 const SPACING: f64 = 0.009;
 /// A stamp this far (seconds) from where it should be is a hiccup of the driver, ...
 const ODD: f64 = 0.05;
-/// ... and so many in a row are a clock that stood still meanwhile.
+/// ... and so many in a row are a clock that stood still meanwhile, ...
 const MAX_ODD: u32 = 5;
+/// ... if they agree within this many seconds. Else there is no clock to follow.
+const STEP_SPREAD: f64 = 0.02;
 /// The promised rate counts as so many measurements: the first real ones are too close together to tell a rate.
 const PRIOR: f64 = 30.0;
 /// Weights never fall below those of so many measurements, however rarely they come.
@@ -34,6 +36,8 @@ pub struct CardClock {
     /// Seconds over which the rate has been watched.
     watched: f64,
     odd: u32,
+    /// By how many seconds the first of the odd ones was off.
+    first_odd: f64,
 }
 
 /// The line at the last measurement.
@@ -51,7 +55,7 @@ impl CardClock {
     /// `rate` in hertz, as negotiated.
     pub fn new(rate: u32) -> Self {
         let nominal = 1.0 / f64::from(rate.max(1));
-        Self { nominal, period: nominal, line: None, rate_weight: PRIOR, watched: 0.0, odd: 0 }
+        Self { nominal, period: nominal, line: None, rate_weight: PRIOR, watched: 0.0, odd: 0, first_odd: 0.0 }
     }
 
     /// Frames are counted from 0 again, after an overrun. What is known of the rate stays.
@@ -75,10 +79,16 @@ impl CardClock {
         let time = seconds(at, line.origin);
         let error = time - expected;
         if error.abs() > ODD {
+            self.first_odd = if self.odd == 0 { error } else { self.first_odd };
             self.odd += 1;
-            if self.odd >= MAX_ODD {
-                // The rate was measured over a time in which the clock did not run.
-                (self.period, self.rate_weight, self.watched, self.odd) = (self.nominal, PRIOR, 0.0, 0);
+            // A young line is believed no more than it has measurements: right after an overrun, a driver that counts
+            // timer ticks may not have seen yet how late it is.
+            if self.odd >= MAX_ODD.min(line.weight as u32) {
+                // None of the odd ones went into the rate: it stays, if they tell the same.
+                if (error - self.first_odd).abs() > STEP_SPREAD {
+                    (self.period, self.rate_weight, self.watched) = (self.nominal, PRIOR, 0.0);
+                }
+                self.odd = 0;
                 self.line = Some(Line { origin: at, frame, time: 0.0, weight: 1.0 });
             }
             return;
@@ -96,6 +106,11 @@ impl CardClock {
             period.clamp(self.nominal * (1.0 - 2.0 * MAX_DRIFT), self.nominal * (1.0 + 2.0 * MAX_DRIFT));
         let gain = 2.0 * (2.0 * weight - 1.0) / (weight * (weight + 1.0));
         self.line = Some(Line { origin: line.origin, frame, time: expected + gain * error, weight });
+    }
+
+    /// Whether a second measurement agreed with the first, since the start or an overrun.
+    pub fn is_confirmed(&self) -> bool {
+        self.line.is_some_and(|line| line.weight >= 2.0)
     }
 
     /// Whether it was watched long enough and runs at a rate that a card may have.
@@ -217,6 +232,32 @@ mod tests {
             clock.observe(frame as u64, stood(frame));
         }
         assert!((seconds(clock.time_of(frame).unwrap(), stood(frame))).abs() < 0.005);
+        assert!(clock.is_steady(), "it ran at the same rate before and after");
+    }
+
+    #[test]
+    fn stamps_that_contradict_each_other_are_no_clock() {
+        let (mut clock, start) = (CardClock::new(48_000), Instant::now());
+        run(&mut clock, start, 0.0, 0.0, 10.0);
+        for n in 1..=u64::from(MAX_ODD) {
+            let at = start + Duration::from_secs_f64(10.0 + n as f64 * 0.1);
+            clock.observe(10 * 48_000 + n * 480, at);
+        }
+        assert!(!clock.is_steady());
+    }
+
+    #[test]
+    fn a_first_stamp_after_an_overrun_that_was_wrong_is_forgotten_at_the_next() {
+        let (mut clock, start) = (CardClock::new(48_000), Instant::now());
+        run(&mut clock, start, 0.0, -0.005, 10.0);
+        clock.restart();
+        let later = start + Duration::from_secs(60);
+        clock.observe(0, later);
+        // The driver had not seen yet that 165 ms had passed.
+        clock.observe(8_400, later + Duration::from_millis(10));
+        assert!(clock.is_steady());
+        assert!(seconds(clock.time_of(8_400.0).unwrap(), later).abs() < 0.011);
+        assert!((clock.drift_ppm().unwrap() + 5000.0).abs() < 60.0);
     }
 
     #[test]

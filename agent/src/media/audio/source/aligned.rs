@@ -49,9 +49,9 @@ impl Aligned {
         self.resampler.process(samples, trim, &mut self.ready);
     }
 
-    /// The next 20 ms, once they are complete.
+    /// The next 20 ms, once they are complete. The first after a gap waits until it is sure when they were.
     pub fn block(&mut self) -> Option<PcmBlock> {
-        if self.ready.len() < BLOCK {
+        if self.ready.len() < BLOCK || !self.clock.is_confirmed() {
             return None;
         }
         let captured = self.steering.take(BLOCK)?;

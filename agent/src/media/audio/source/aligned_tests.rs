@@ -162,6 +162,30 @@ fn after_an_overrun_the_times_are_again_those_of_the_samples() {
 }
 
 #[test]
+fn a_driver_that_notices_late_how_long_it_was_stalled_does_not_shift_the_sound() {
+    let (mut card, mut aligned) = (Card::new(48_000, -0.005), Aligned::new(48_000));
+    clicks(&mut card, &mut aligned, 5.0);
+    aligned.gap();
+    // It says that it begins now, and at the next look that 165 ms have passed.
+    let start = card.start + Duration::from_secs(60);
+    aligned.observe(960, start);
+    aligned.push(&[0; 960]);
+    assert!(aligned.block().is_none(), "one stamp is nothing to go by");
+    let mut read = 960 + 7920;
+    for after in [20, 40, 60] {
+        let at = start + Duration::from_millis(after);
+        aligned.observe(read, at);
+        aligned.push(&[0; 960]);
+        while let Some(block) = aligned.block() {
+            assert!(seconds(block.captured, at) <= 0.0, "sound of the future");
+        }
+        read += 960;
+    }
+    assert!(aligned.drift_ppm().is_some(), "the rate is still known");
+    assert!(aligned.error().abs() < 0.005, "{}", aligned.error());
+}
+
+#[test]
 fn a_block_is_never_written_to_be_earlier_than_the_end_of_the_one_before() {
     let (mut card, mut aligned) = (Card::new(48_000, 0.0), Aligned::new(48_000));
     let mut end = None;

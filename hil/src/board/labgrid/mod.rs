@@ -1,0 +1,4 @@
+//! A board of a labgrid place.
+
+pub mod literal;
+pub mod place;

@@ -1,0 +1,254 @@
+//! The viewer's end of a session: the `webrtc` crate's peer connection, and what it tells.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use rtc::{
+    ice::mdns::MulticastDnsMode,
+    peer_connection::configuration::{
+        RTCConfigurationBuilder, RTCOfferOptions, interceptor_registry::register_default_interceptors,
+        media_engine::MediaEngine, setting_engine::SettingEngineBuilder,
+    },
+    rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
+    rtp,
+    rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, rtp_sender::RtpCodecKind},
+    statistics::report::RTCStatsReportEntry,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use webrtc::{
+    media_stream::track_remote::{TrackRemote, TrackRemoteEvent},
+    peer_connection::{
+        PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceCandidateInit,
+        RTCIceCandidateType, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
+        RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
+    },
+};
+
+use super::reports::{Listening, Reports, SLOT};
+
+/// What the stack may have to tell before we listen: a second of packets at 20 Mbit/s. More are dropped.
+const QUEUE: usize = 2048;
+/// As browsers have it, so that the rig's viewer notices a lost path when a person's would.
+const DISCONNECTED: Duration = Duration::from_millis(2500);
+/// After that; both together are also the time to find a first path in.
+const FAILED: Duration = Duration::from_millis(12_500);
+/// Often enough for [`DISCONNECTED`] where no media flows.
+const KEEPALIVE: Duration = Duration::from_millis(500);
+/// Candidates that come before the answer. The page keeps as many.
+const MAX_EARLY: usize = 64;
+
+/// What the stack tells.
+pub enum Told {
+    /// A candidate of this side.
+    Candidate(String),
+    /// No more candidates come.
+    AllCandidates,
+    /// The connection's state.
+    State(RTCPeerConnectionState),
+    /// The track of the picture is there.
+    Track(Arc<dyn TrackRemote>),
+    /// A packet of the picture, and when it came.
+    Picture(Instant, rtp::Packet),
+    /// A packet of sound, and when it came.
+    Sound(Instant, rtp::Packet),
+}
+
+/// Candidates in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathInUse {
+    /// Type of the own one.
+    pub local: String,
+    /// Type of the device's.
+    pub remote: String,
+    /// Names the pair.
+    pub pair: String,
+    /// Round trip in milliseconds, if measured.
+    pub rtt_ms: Option<f64>,
+}
+
+struct Handler(mpsc::Sender<Told>);
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if let Ok(candidate) = event.candidate.to_json() {
+            let _ = self.0.try_send(Told::Candidate(candidate.candidate));
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            let _ = self.0.try_send(Told::AllCandidates);
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let _ = self.0.try_send(Told::State(state));
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        let video = track.kind().await == RtpCodecKind::Video;
+        let told = self.0.clone();
+        if video {
+            let _ = told.try_send(Told::Track(track.clone()));
+        }
+        tokio::spawn(async move {
+            while let Some(event) = track.poll().await {
+                if let TrackRemoteEvent::OnRtpPacket(packet) = event {
+                    let make = if video { Told::Picture } else { Told::Sound };
+                    let _ = told.try_send(make(Instant::now(), packet));
+                }
+            }
+        });
+    }
+}
+
+/// See the module. Dropping it without [`Peer::close`] leaves the stack running till the process ends.
+pub struct Peer {
+    connection: Box<dyn PeerConnection>,
+    told: mpsc::Receiver<Told>,
+    reports: Reports,
+    early: Option<Vec<RTCIceCandidateInit>>,
+}
+
+impl Peer {
+    /// A connection that will receive picture and sound; it gathers from `addresses`.
+    pub async fn open(
+        addresses: &[IpAddr],
+        servers: Vec<RTCIceServer>,
+        relay_only: bool,
+    ) -> anyhow::Result<Self> {
+        let (tell, told) = mpsc::channel(QUEUE);
+        let reports = Reports::default();
+        let connection = build(addresses, servers, relay_only, Handler(tell), reports.clone())
+            .await
+            .context("the viewer's WebRTC stack")?;
+        Ok(Self { connection, told, reports, early: Some(Vec::new()) })
+    }
+
+    /// What happens next; `None` when the stack has ended.
+    pub async fn next(&mut self) -> Option<Told> {
+        self.told.recv().await
+    }
+
+    /// The device's sender reports.
+    pub fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
+    /// An offer as the body of an envelope; with `restart` one with new ICE credentials.
+    pub async fn offer(&mut self, restart: bool) -> anyhow::Result<Value> {
+        let options = restart.then(|| RTCOfferOptions { ice_restart: true, ..Default::default() });
+        let offer = self.connection.create_offer(options).await?;
+        self.connection.set_local_description(offer.clone()).await?;
+        Ok(json!(offer))
+    }
+
+    /// Takes in a description of the device.
+    pub async fn describe(&mut self, description: &Value) -> anyhow::Result<()> {
+        let answer: RTCSessionDescription =
+            serde_json::from_value(description.clone()).context("the device's answer cannot be read")?;
+        self.connection.set_remote_description(answer).await.context("the device's answer is refused")?;
+        for candidate in self.early.take().into_iter().flatten() {
+            self.add(candidate).await;
+        }
+        Ok(())
+    }
+
+    /// Takes in a candidate of the device; its attribute.
+    pub async fn candidate(&mut self, candidate: &Value) -> anyhow::Result<String> {
+        let candidate: RTCIceCandidateInit =
+            serde_json::from_value(candidate.clone()).context("the device's candidate cannot be read")?;
+        let attribute = candidate.candidate.clone();
+        match &mut self.early {
+            Some(early) if early.len() < MAX_EARLY => early.push(candidate),
+            Some(_) => {}
+            None => self.add(candidate).await,
+        }
+        Ok(attribute)
+    }
+
+    /// One that cannot be used, a TCP candidate for one, is no fault of the session.
+    async fn add(&self, candidate: RTCIceCandidateInit) {
+        if let Err(error) = self.connection.add_ice_candidate(candidate.clone()).await {
+            eprintln!("not used: {}: {error}", candidate.candidate);
+        }
+    }
+
+    /// The pair in use, if there is one.
+    pub async fn path(&self) -> Option<PathInUse> {
+        let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
+        let selected = &report.transport()?.selected_candidate_pair_id;
+        let pair = report.candidate_pairs().find(|pair| pair.stats.id == *selected)?;
+        // The stack lists only candidates that were signalled: one that it met by itself is peer-reflexive.
+        let kind = |list: &str, id: &str| match report.get(&format!("{list}_{id}")) {
+            Some(
+                RTCStatsReportEntry::LocalCandidate(candidate)
+                | RTCStatsReportEntry::RemoteCandidate(candidate),
+            ) => candidate.candidate_type.to_string(),
+            _ => RTCIceCandidateType::Prflx.to_string(),
+        };
+        let rtt = pair.current_round_trip_time;
+        Some(PathInUse {
+            local: kind("RTCLocalIceCandidate", &pair.local_candidate_id),
+            remote: kind("RTCRemoteIceCandidate", &pair.remote_candidate_id),
+            pair: selected.clone(),
+            rtt_ms: (rtt > 0.0).then_some(rtt * 1e3),
+        })
+    }
+
+    /// Ends the connection.
+    pub async fn close(self) {
+        let _ = self.connection.close().await;
+    }
+}
+
+/// Asks for a key frame (RFC 4585 section 6.3.1).
+pub async fn ask_for_keyframe(track: &dyn TrackRemote, ssrc: u32) {
+    let pli = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
+    // The connection may just have ended.
+    let _ = track.write_rtcp(vec![Box::new(pli)]).await;
+}
+
+async fn build(
+    addresses: &[IpAddr],
+    servers: Vec<RTCIceServer>,
+    relay_only: bool,
+    handler: Handler,
+    reports: Reports,
+) -> webrtc::error::Result<Box<dyn PeerConnection>> {
+    let mut media = MediaEngine::default();
+    media.register_default_codecs()?;
+    let registry = register_default_interceptors(Registry::new(), &mut media)?;
+    let registry = registry.with(SLOT, Listening::new(reports));
+    let policy = if relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
+    let configuration =
+        RTCConfigurationBuilder::new().with_ice_servers(servers).with_ice_transport_policy(policy).build();
+    let settings = SettingEngineBuilder::new()
+        .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED), Some(KEEPALIVE))
+        // It would not begin at all where there is no multicast, and a device hides no address.
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_include_loopback_candidate(addresses.iter().any(IpAddr::is_loopback))
+        .build();
+    let sockets: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+    let connection = PeerConnectionBuilder::new()
+        .with_configuration(configuration)
+        .with_media_engine(media)
+        .with_setting_engine(settings)
+        .with_interceptor_registry(registry)
+        .with_handler(Arc::new(handler))
+        .with_udp_addrs(sockets)
+        .build()
+        .await?;
+    for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
+        let init =
+            RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
+        connection.add_transceiver_from_kind(kind, Some(init)).await?;
+    }
+    Ok(Box::new(connection))
+}
