@@ -253,6 +253,16 @@ fn a_freeze_is_a_fault_but_in_the_recovery_from_an_event() {
 }
 
 #[test]
+fn what_nobody_needs_disturbs_nobody() {
+    let direct = plan(DIRECT);
+    let relayed = plan("[expect]\npath = \"relayed\"");
+    let killed = |server| super::Event::KillServer { server, lasts: Duration::from_secs(1) };
+    assert!(!disturbs(&direct, &killed(ServerName::Hub)) && !disturbs(&relayed, &killed(ServerName::Hub)));
+    assert!(!disturbs(&direct, &killed(ServerName::Turn)) && disturbs(&relayed, &killed(ServerName::Turn)));
+    assert!(disturbs(&direct, &super::Event::KillAgent));
+}
+
+#[test]
 fn steps_are_in_the_time_of_the_first_viewer() {
     let plan = plan(&format!("{REBOOT}{DIRECT}recovered-within = \"3s\""));
     let late = Seen { offset_ms: 2000.0, ..seen(still(3, 5)) };

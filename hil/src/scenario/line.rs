@@ -24,8 +24,11 @@ const BURSTS: RangeInclusive<i64> = 1..=1000;
 /// Both directions: towards the internet, and from it.
 pub(super) type Line = (Faults, Faults);
 
-/// Names of the presets; docs/scenarios.md has their figures.
-const PRESETS: [(&str, fn() -> Line); 6] = [
+/// A preset and its line.
+type Preset = (&'static str, fn() -> Line);
+
+/// docs/scenarios.md has their figures.
+const PRESETS: [Preset; 6] = [
     ("lan", || (Faults::default(), Faults::default())),
     // VDSL2 with its usual interleaving.
     ("dsl", || {

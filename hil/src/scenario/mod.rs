@@ -19,7 +19,7 @@ mod table;
 mod units;
 mod viewers;
 
-pub use judge::judge;
+pub use judge::{disturbs, judge};
 pub use problem::{Problem, Problems};
 pub use read::read;
 pub use suited::unsuited;

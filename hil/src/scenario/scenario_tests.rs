@@ -1,12 +1,11 @@
 //! Tests of the reader: what files say, and the words for what is wrong with them.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::{
-    keys,
     plan::{
         BoardKind, Event, Network, PathKind, Plan, RouterKind, ServerName, SideName, TurnTransport,
         ViewerKind,
@@ -19,8 +18,6 @@ use crate::lab::{
     packet::Protocol,
     wire::{Faults, Loss},
 };
-
-const DOCS: &str = include_str!("../../../docs/scenarios.md");
 
 fn plan(text: &str) -> Plan {
     let text = format!("about = \"A test\"\n{text}");
@@ -58,85 +55,6 @@ fn a_file_with_nothing_but_its_purpose_is_two_hosts_on_the_internet() {
     assert_eq!(plan.servers.turn.len(), 3);
     assert_eq!((plan.viewers.len(), plan.viewers[0].kind), (1, ViewerKind::Headless));
     assert_eq!(plan.expect, plan::Expect::default());
-}
-
-#[test]
-fn the_example_reads_without_problems_and_shows_every_key() {
-    let text = example();
-    let plan = read(&text, "example.toml").unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(plan.viewers.len(), 3);
-    assert_eq!(plan.events.len(), 6);
-    assert_eq!(plan.device.uplink.routers.len(), 2);
-    for table in keys::TABLES {
-        for key in table.keys {
-            let shown = [
-                format!("{key} = "),
-                format!("[{key}]"),
-                format!("[{key}."),
-                format!(".{key}]"),
-                format!("[[{key}]]"),
-                format!("{key}."),
-            ];
-            assert!(shown.iter().any(|form| text.contains(form)), "`{key}` of {} is not shown", table.name);
-        }
-    }
-    for deed in event::deeds() {
-        assert!(text.contains(&format!("\"{deed}\"")), "{deed} is not shown");
-    }
-}
-
-/// Headings and the keys in the first column of the tables below them.
-fn documented() -> BTreeMap<String, Vec<String>> {
-    let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut heading = String::new();
-    for line in DOCS.lines() {
-        if let Some(text) = line.strip_prefix("## ") {
-            heading = text.into();
-        } else if let Some(row) = line.strip_prefix("| `") {
-            let key = row.split('`').next().unwrap_or_default();
-            tables.entry(heading.clone()).or_default().push(key.into());
-        }
-    }
-    tables
-}
-
-#[test]
-fn the_documentation_has_every_key_that_the_reader_knows_and_no_other() {
-    let documented = documented();
-    let known = |heading: &str| documented.get(heading).cloned().unwrap_or_default();
-    for (heading, keys) in [
-        ("The top of the file", &keys::TOP),
-        ("`[device]` and `[viewer]`: the two sides", &keys::DEVICE),
-        ("`[device]` and `[viewer]`: the two sides", &keys::VIEWER),
-        ("`[device.spare]` and `[viewer.spare]`: another way", &keys::SPARE),
-        ("Routers", &keys::ROUTER),
-        ("Forwards", &keys::FORWARD),
-        ("Lines", &keys::LINE),
-        ("Bursts", &keys::BURSTS),
-        ("`[servers]`: what there is on the internet", &keys::SERVERS),
-        ("`[board]`: the device", &keys::BOARD),
-        ("`[[viewers]]`: who watches", &keys::VIEWERS),
-        ("`[[event]]`: what happens", &keys::EVENT),
-        ("`[expect]`: what must be seen", &keys::EXPECT),
-    ] {
-        assert_eq!(known(heading), keys.keys, "under \"{heading}\"");
-    }
-    assert_eq!(known("Deeds"), event::deeds().collect::<Vec<_>>());
-    let both: Vec<_> = keys::LINE.keys.iter().filter(|key| !["preset", "up", "down"].contains(key)).collect();
-    assert_eq!(both, keys::DIRECTION.keys.iter().collect::<Vec<_>>());
-}
-
-#[test]
-fn error_codes_are_those_of_the_protocol() {
-    let protocol = include_str!("../../../docs/protocol.md");
-    let table = protocol.split("| code | meaning | what to do |").nth(1).unwrap();
-    let codes: Vec<_> = table
-        .lines()
-        .skip(2)
-        .map_while(|line| line.strip_prefix("| `"))
-        .filter_map(|row| row.split('`').next())
-        .collect();
-    assert_eq!(codes, expect::CODES);
 }
 
 #[test]
@@ -330,6 +248,18 @@ fn reboots_are_by_side() {
 }
 
 #[test]
+fn deep_and_long_files_are_refused_without_a_panic() {
+    for (begin, repeated) in
+        [("a = ", "["), ("a = ", "{a="), ("", "["), ("a", ".a"), ("[a", ".a"), ("a = [", "1,")]
+    {
+        assert!(
+            read(&format!("{begin}{}", repeated.repeat(200_000)), "x.toml").is_err(),
+            "{begin}{repeated}..."
+        );
+    }
+}
+
+#[test]
 fn a_huge_file_is_refused() {
     let problems = read(&"#".repeat((1 << 20) + 1), "x.toml").unwrap_err();
     assert!(problems.to_string().contains("up to 1 MiB"));
@@ -365,3 +295,6 @@ proptest! {
 
 #[path = "sense_tests.rs"]
 mod sense;
+
+#[path = "docs_tests.rs"]
+mod docs;

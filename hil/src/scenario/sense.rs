@@ -3,6 +3,7 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
+    judge::disturbs,
     plan::{Event, Network, PathKind, Plan, SideName, TurnTransport, Uplink},
     problem::Trouble,
     suited::unsuited,
@@ -302,9 +303,10 @@ fn expectations(notes: &mut Notes, read: &Read<'_>) {
             }
         }
     }
-    if read.events && expect.recovered_within.is_some() && read.plan.events.is_empty() {
-        let trouble = Trouble::new("`recovered-within`: nothing happens to recover from")
-            .hint("add an [[event]], or leave it out");
+    let felt = || read.plan.events.iter().any(|timed| disturbs(read.plan, &timed.event));
+    if read.events && expect.recovered_within.is_some() && !felt() {
+        let trouble = Trouble::new("`recovered-within`: nothing happens that a viewer may feel")
+            .hint("add an [[event]] that disturbs (docs/scenarios.md), or leave it out");
         notes.add(read.place("expect", "recovered-within"), trouble);
     }
 }

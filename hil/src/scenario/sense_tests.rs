@@ -10,6 +10,9 @@ fn times_that_do_not_fit_are_contradictions() {
     let recovery = format!("{}[expect]\nrecovered-within = \"5s\"", event.replace("9s", "4s"));
     refused_once(&recovery, 3, &["recovery may take until 11s"]);
     refused_once("[expect]\nrecovered-within = \"5s\"", 3, &["nothing happens"]);
+    let unfelt =
+        "[[event]]\nat = \"1s\"\ndo = \"step-clock\"\nby = \"1h\"\n[expect]\nrecovered-within = \"5s\"";
+    refused_once(unfelt, 7, &["nothing happens that a viewer may feel"]);
     refused_once("[expect]\nfirst-picture = \"20s\"", 3, &["but the scenario lasts 10s"]);
     refused_once(
         "time = \"3s\"\n[expect]\nbitrate = [\"0bit\", \"1Mbit\"]",

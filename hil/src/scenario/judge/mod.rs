@@ -7,7 +7,7 @@ mod watched;
 
 use std::time::Duration;
 
-use super::plan::{Expect, PathKind, Plan};
+use super::plan::{Event, Expect, PathKind, Plan, ServerName};
 use crate::record::{Check, Measured, Outcome, Seen, Step, Verdict, ms};
 use watched::{Watched, error, words};
 
@@ -15,6 +15,22 @@ use watched::{Watched, error, words};
 const RECOVERY: Duration = Duration::from_secs(3);
 /// A viewer may end so much before its time: programs take theirs to start and to stop.
 const EARLY_MS: f64 = 1000.0;
+
+/// Whether viewers may feel an event: what they lose then is recovery, else a freeze. Nobody who watches needs the hub or
+/// the wall clock, nor STUN and TURN on a direct path.
+pub fn disturbs(plan: &Plan, event: &Event) -> bool {
+    match event {
+        Event::KillServer { server: ServerName::Hub, .. } | Event::StepClock { .. } => false,
+        Event::KillServer { server: ServerName::Turn, .. } => plan.expect.path != Some(PathKind::Direct),
+        Event::RebootRouter { .. }
+        | Event::ChangeWanAddress { .. }
+        | Event::SwitchUplink { .. }
+        | Event::CutUplink { .. }
+        | Event::SetLine { .. }
+        | Event::KillAgent
+        | Event::UnplugCamera { .. } => true,
+    }
+}
 
 /// Judges a run. `checks_before` and `checks_after` are what the rig measured of itself, `steps` what it did, `seen` what
 /// each viewer saw.
