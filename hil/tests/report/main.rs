@@ -45,8 +45,8 @@ fn a_run_is_reported_in_three_files_and_read_again() {
     before.records[17].cell = records[17].cell.clone();
     before.records[130].verdict.outcome = Outcome::DeviceFault;
     records[129].verdict.measured.first_picture_ms = Some(700.0);
-    for place in 20..40 {
-        let measured = &mut records[place].verdict.measured;
+    for (place, record) in records.iter_mut().enumerate().skip(20).take(20) {
+        let measured = &mut record.verdict.measured;
         measured.first_picture_ms =
             measured.first_picture_ms.map(|ms| ms * (0.3 + place as f64 / 20.0).round());
     }

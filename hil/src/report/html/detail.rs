@@ -49,7 +49,8 @@ pub fn write(page: &mut Html, context: &mut Context<'_>, place: usize) {
     put!(page; "<p class=\"facts\">" (words(record.verdict.outcome)) " \u{b7} board " (record.board) " \u{b7} seed "
         (record.seed) " \u{b7} " (utc(record.began)) " \u{b7} took " (millis(record.took_ms)));
     if let Some(cell) = &record.cell {
-        put!(page; " \u{b7} the truth table says " (cell.truth) " \u{b7} <a href=\"#matrix\">to the matrix</a>");
+        put!(page; " \u{b7} the device behind " (cell.device) ", the viewer behind " (cell.viewer)
+            " \u{b7} the truth table says " (cell.truth) " \u{b7} <a href=\"#matrix\">to the matrix</a>");
     }
     put!(page; "</p></div>");
 }
