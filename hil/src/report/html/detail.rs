@@ -39,10 +39,7 @@ pub fn write(page: &mut Html, context: &mut Context<'_>, place: usize) {
     for seen in &record.viewers {
         viewer(page, seen, record.viewers.len() > 1);
     }
-    if !record.viewers.is_empty() || !record.lines.is_empty() {
-        put!(page; "<h4>Over time</h4>");
-        plot::write(page, record);
-    }
+    plot::write(page, record);
     steps(page, record);
     checks(page, record);
     files::write(page, context.folder, record, &mut context.room);

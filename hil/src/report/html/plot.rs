@@ -34,9 +34,12 @@ pub fn write(page: &mut Html, record: &Record) {
     let end = curves.iter().flat_map(|(_, points)| points.iter().map(|(ms, _)| *ms));
     let end =
         end.chain(record.lines.iter().map(|line| line.ms)).filter(|ms| ms.is_finite()).fold(0.0, f64::max);
-    if end <= 0.0 || (curves.iter().all(|(_, points)| points.is_empty()) && record.lines.is_empty()) {
+    let pictures = curves.iter().any(|(_, points)| !points.is_empty());
+    let lost_any = record.lines.iter().any(|line| line.lost > 0);
+    if end <= 0.0 || !(pictures || lost_any || record.steps.iter().any(|step| step.ms >= 0.0)) {
         return;
     }
+    put!(page; "<h4>Over time</h4>");
     let steps: Vec<&Step> = record.steps.iter().filter(|step| step.ms >= 0.0 && step.ms <= end).collect();
     let worded = steps.len().min(MOST_WORDS);
     let top = 8.0 + WORDS * worded as f64;
@@ -76,6 +79,11 @@ fn bitrate(page: &mut Html, curves: &[(&str, Vec<(f64, f64)>)], top: f64, x: &im
     let highest =
         curves.iter().flat_map(|(_, points)| points).map(|(_, kbps)| *kbps).fold(1.0, f64::max) * 1.1;
     let y = |kbps: f64| top + BITRATE * (1.0 - (kbps / highest).clamp(0.0, 1.0));
+    if curves.iter().all(|(_, points)| points.is_empty()) {
+        put!(page; "<text class=\"axis\" x=\"" (at(LEFT + 6.0)) "\" y=\"" (at(top + BITRATE / 2.0))
+            "\">no picture came</text>");
+        return;
+    }
     for tick in ticks(highest, 4.0) {
         put!(page; "<line class=\"grid\" x1=\"" (at(LEFT)) "\" x2=\"" (at(WIDTH - RIGHT)) "\" y1=\"" (at(y(tick)))
             "\" y2=\"" (at(y(tick))) "\"/><text class=\"axis\" text-anchor=\"end\" x=\"" (at(LEFT - 6.0)) "\" y=\""
@@ -144,7 +152,8 @@ fn mark(page: &mut Html, step: &Step, row: Option<usize>, top: f64, bottom: f64,
 
 fn legend(page: &mut Html, record: &Record, curves: &[(&str, Vec<(f64, f64)>)], froze: bool, hidden: bool) {
     put!(page; "<p class=\"legend\">");
-    for (viewer, (name, _)) in curves.iter().enumerate() {
+    let seen = curves.iter().enumerate().filter(|(_, (_, points))| !points.is_empty());
+    for (viewer, (name, _)) in seen {
         put!(page; "<span><i class=\"key v" (viewer % 4) "\"></i>pictures of " (name) "</span>");
     }
     if froze {
