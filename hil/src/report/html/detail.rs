@@ -22,7 +22,7 @@ const MOST_LINES: usize = 200;
 /// Writes it.
 pub fn write(page: &mut Html, context: &mut Context<'_>, place: usize) {
     let record = &context.records[place];
-    put!(page; "<div class=\"body\" id=\"c" (place) "\"><h3>" (label(record)) "</h3>");
+    put!(page; "<div class=\"body\" tabindex=\"-1\" id=\"c" (place) "\"><h3>" (label(record)) "</h3>");
     if !record.about.is_empty() {
         put!(page; "<p>" (record.about) "</p>");
     }
@@ -79,7 +79,10 @@ fn figures_of(page: &mut Html, context: &Context<'_>, place: usize) {
 fn viewer(page: &mut Html, seen: &Seen, named: bool) {
     put!(page; "<h4>Connecting");
     if named {
-        put!(page; ": viewer " (seen.viewer) ", " (millis(seen.offset_ms)) " after the first");
+        put!(page; ": viewer " (seen.viewer));
+        if seen.offset_ms > 0.0 {
+            put!(page; ", " (millis(seen.offset_ms)) " after the first");
+        }
     }
     put!(page; " <small>" (seen.kind) "</small></h4>");
     waterfall::write(page, seen);
