@@ -100,7 +100,7 @@ pub fn compare(now: &[Record], before: &[Record]) -> Trend {
         }
     }
     trend.gone = earlier.into_values().map(|(_, record)| named(record)).collect();
-    trend.changes.sort_by(|one, other| urgency(one).cmp(&urgency(other)));
+    trend.changes.sort_by_key(urgency);
     trend
 }
 

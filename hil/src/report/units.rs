@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_have_a_unit() {
-        assert_eq!(millis(3.14), "3.1 ms");
+        assert_eq!(millis(3.12), "3.1 ms");
         assert_eq!(millis(142.4), "142 ms");
         assert_eq!(millis(999.7), "1.00 s");
         assert_eq!(millis(12_520.0), "12.5 s");

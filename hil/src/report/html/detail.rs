@@ -22,7 +22,7 @@ const MOST_LINES: usize = 200;
 /// Writes it.
 pub fn write(page: &mut Html, context: &mut Context<'_>, place: usize) {
     let record = &context.records[place];
-    put!(page; "<div class=\"body\" id=\"c" (place) "\"><h3>" (label(record)) "</h3>");
+    put!(page; "<div class=\"body\" tabindex=\"-1\" id=\"c" (place) "\"><h3>" (label(record)) "</h3>");
     if !record.about.is_empty() {
         put!(page; "<p>" (record.about) "</p>");
     }
@@ -39,17 +39,15 @@ pub fn write(page: &mut Html, context: &mut Context<'_>, place: usize) {
     for seen in &record.viewers {
         viewer(page, seen, record.viewers.len() > 1);
     }
-    if !record.viewers.is_empty() || !record.lines.is_empty() {
-        put!(page; "<h4>Over time</h4>");
-        plot::write(page, record);
-    }
+    plot::write(page, record);
     steps(page, record);
     checks(page, record);
     files::write(page, context.folder, record, &mut context.room);
     put!(page; "<p class=\"facts\">" (words(record.verdict.outcome)) " \u{b7} board " (record.board) " \u{b7} seed "
         (record.seed) " \u{b7} " (utc(record.began)) " \u{b7} took " (millis(record.took_ms)));
     if let Some(cell) = &record.cell {
-        put!(page; " \u{b7} the truth table says " (cell.truth) " \u{b7} <a href=\"#matrix\">to the matrix</a>");
+        put!(page; " \u{b7} the device behind " (cell.device) ", the viewer behind " (cell.viewer)
+            " \u{b7} the truth table says " (cell.truth) " \u{b7} <a href=\"#matrix\">to the matrix</a>");
     }
     put!(page; "</p></div>");
 }
@@ -81,7 +79,10 @@ fn figures_of(page: &mut Html, context: &Context<'_>, place: usize) {
 fn viewer(page: &mut Html, seen: &Seen, named: bool) {
     put!(page; "<h4>Connecting");
     if named {
-        put!(page; ": viewer " (seen.viewer) ", " (millis(seen.offset_ms)) " after the first");
+        put!(page; ": viewer " (seen.viewer));
+        if seen.offset_ms > 0.0 {
+            put!(page; ", " (millis(seen.offset_ms)) " after the first");
+        }
     }
     put!(page; " <small>" (seen.kind) "</small></h4>");
     waterfall::write(page, seen);

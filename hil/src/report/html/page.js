@@ -19,7 +19,7 @@ function reveal() {
   if (!target) return;
   for (let at = target.parentElement; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
   target.parentElement.scrollIntoView();
-  target.parentElement.querySelector("summary").focus({ preventScroll: true });
+  target.focus({ preventScroll: true });
 }
 addEventListener("hashchange", reveal);
 reveal();

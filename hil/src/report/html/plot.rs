@@ -34,9 +34,12 @@ pub fn write(page: &mut Html, record: &Record) {
     let end = curves.iter().flat_map(|(_, points)| points.iter().map(|(ms, _)| *ms));
     let end =
         end.chain(record.lines.iter().map(|line| line.ms)).filter(|ms| ms.is_finite()).fold(0.0, f64::max);
-    if end <= 0.0 || (curves.iter().all(|(_, points)| points.is_empty()) && record.lines.is_empty()) {
+    let pictures = curves.iter().any(|(_, points)| !points.is_empty());
+    let lost_any = record.lines.iter().any(|line| line.lost > 0);
+    if end <= 0.0 || !(pictures || lost_any || record.steps.iter().any(|step| step.ms >= 0.0)) {
         return;
     }
+    put!(page; "<h4>Over time</h4>");
     let steps: Vec<&Step> = record.steps.iter().filter(|step| step.ms >= 0.0 && step.ms <= end).collect();
     let worded = steps.len().min(MOST_WORDS);
     let top = 8.0 + WORDS * worded as f64;
@@ -61,6 +64,13 @@ pub fn write(page: &mut Html, record: &Record) {
     for (row, step) in steps.iter().take(MOST_BANDS).enumerate() {
         mark(page, step, (row < MOST_WORDS).then_some(row), top, bottom, &x);
     }
+    // Above all lines, which would cross them.
+    for (row, step) in steps.iter().take(MOST_WORDS).enumerate() {
+        let left = x(step.ms);
+        let (anchor, beside) = if left > WIDTH * 0.6 { ("end", left - 5.0) } else { ("start", left + 5.0) };
+        put!(page; "<text class=\"words\" text-anchor=\"" (anchor) "\" x=\"" (at(beside)) "\" y=\""
+            (at(13.0 + WORDS * row as f64)) "\">" (super::shortened(&step.what, 64)) "</text>");
+    }
     put!(page; "</svg></div>");
     legend(page, record, &curves, !freezes.is_empty(), steps.len() > worded);
 }
@@ -69,6 +79,11 @@ fn bitrate(page: &mut Html, curves: &[(&str, Vec<(f64, f64)>)], top: f64, x: &im
     let highest =
         curves.iter().flat_map(|(_, points)| points).map(|(_, kbps)| *kbps).fold(1.0, f64::max) * 1.1;
     let y = |kbps: f64| top + BITRATE * (1.0 - (kbps / highest).clamp(0.0, 1.0));
+    if curves.iter().all(|(_, points)| points.is_empty()) {
+        put!(page; "<text class=\"axis\" x=\"" (at(LEFT + 6.0)) "\" y=\"" (at(top + BITRATE / 2.0))
+            "\">no picture came</text>");
+        return;
+    }
     for tick in ticks(highest, 4.0) {
         put!(page; "<line class=\"grid\" x1=\"" (at(LEFT)) "\" x2=\"" (at(WIDTH - RIGHT)) "\" y1=\"" (at(y(tick)))
             "\" y2=\"" (at(y(tick))) "\"/><text class=\"axis\" text-anchor=\"end\" x=\"" (at(LEFT - 6.0)) "\" y=\""
@@ -87,15 +102,15 @@ fn bitrate(page: &mut Html, curves: &[(&str, Vec<(f64, f64)>)], top: f64, x: &im
 
 /// Packets lost, from both lines and both directions, in bars.
 fn lost(page: &mut Html, record: &Record, end: f64, top: f64, x: &impl Fn(f64) -> f64) {
-    let mut bars = [[0u64; BARS]; 2];
+    let mut bars = [[0u64; 2]; BARS];
     for sample in &record.lines {
         if sample.ms.is_finite() && sample.ms >= 0.0 {
             let bar = ((sample.ms / end * BARS as f64) as usize).min(BARS - 1);
             let side = usize::from(sample.side != "device");
-            bars[side][bar] = bars[side][bar].saturating_add(sample.lost);
+            bars[bar][side] = bars[bar][side].saturating_add(sample.lost);
         }
     }
-    let highest = (0..BARS).map(|bar| bars[0][bar].saturating_add(bars[1][bar])).max().unwrap_or(0);
+    let highest = bars.iter().map(|[device, viewer]| device.saturating_add(*viewer)).max().unwrap_or(0);
     put!(page; "<line class=\"base\" x1=\"" (at(LEFT)) "\" x2=\"" (at(WIDTH - RIGHT)) "\" y1=\"" (at(top + LOST)) "\" y2=\""
         (at(top + LOST)) "\"/><text class=\"axis\" text-anchor=\"end\" x=\"" (at(LEFT - 6.0)) "\" y=\"" (at(top + LOST))
         "\">0</text><text class=\"axis\" transform=\"translate(14 " (at(top + LOST / 2.0))
@@ -108,10 +123,10 @@ fn lost(page: &mut Html, record: &Record, end: f64, top: f64, x: &impl Fn(f64) -
     put!(page; "<text class=\"axis\" text-anchor=\"end\" x=\"" (at(LEFT - 6.0)) "\" y=\"" (at(top + 8.0)) "\">" (highest)
         "</text>");
     let width = (WIDTH - LEFT - RIGHT) / BARS as f64;
-    for bar in 0..BARS {
+    for (bar, lost) in bars.iter().enumerate() {
         let mut base = top + LOST;
-        for (side, class) in ["lost device", "lost viewer"].into_iter().enumerate() {
-            let height = bars[side][bar] as f64 / highest as f64 * LOST;
+        for (lost, class) in lost.iter().zip(["lost device", "lost viewer"]) {
+            let height = *lost as f64 / highest as f64 * LOST;
             if height > 0.0 {
                 base -= height;
                 let left = x(end * bar as f64 / BARS as f64);
@@ -122,7 +137,7 @@ fn lost(page: &mut Html, record: &Record, end: f64, top: f64, x: &impl Fn(f64) -
     }
 }
 
-/// A step: a line down from its words, and a band for how long it lasted.
+/// A step: a line down from where its words stand, and a band for how long it lasted.
 fn mark(page: &mut Html, step: &Step, row: Option<usize>, top: f64, bottom: f64, x: &impl Fn(f64) -> f64) {
     let left = x(step.ms);
     let class = if step.disturbs { "step disturbs" } else { "step" };
@@ -133,16 +148,12 @@ fn mark(page: &mut Html, step: &Step, row: Option<usize>, top: f64, bottom: f64,
     let from = row.map_or(top, |row| 4.0 + WORDS * row as f64);
     put!(page; "<line class=\"" (class) "\" x1=\"" (at(left)) "\" x2=\"" (at(left)) "\" y1=\"" (at(from)) "\" y2=\""
         (at(bottom)) "\"/>");
-    if row.is_some() {
-        let (anchor, beside) = if left > WIDTH * 0.6 { ("end", left - 5.0) } else { ("start", left + 5.0) };
-        put!(page; "<text class=\"words\" text-anchor=\"" (anchor) "\" x=\"" (at(beside)) "\" y=\"" (at(from + 9.0)) "\">"
-            (super::shortened(&step.what, 64)) "</text>");
-    }
 }
 
 fn legend(page: &mut Html, record: &Record, curves: &[(&str, Vec<(f64, f64)>)], froze: bool, hidden: bool) {
     put!(page; "<p class=\"legend\">");
-    for (viewer, (name, _)) in curves.iter().enumerate() {
+    let seen = curves.iter().enumerate().filter(|(_, (_, points))| !points.is_empty());
+    for (viewer, (name, _)) in seen {
         put!(page; "<span><i class=\"key v" (viewer % 4) "\"></i>pictures of " (name) "</span>");
     }
     if froze {

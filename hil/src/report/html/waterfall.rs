@@ -18,15 +18,15 @@ struct Line {
     what: &'static str,
     /// Milliseconds since the request.
     marks: Vec<f64>,
-    /// Shown in the colour of what was waited for.
-    goal: bool,
+    /// How its marks look: `mark`, `goal` or `told`.
+    class: &'static str,
 }
 
 /// Draws it, if there is anything.
 pub fn write(page: &mut Html, seen: &Seen) {
     let lines = lines(&seen.events);
     // What comes later (a relay candidate after ten seconds) would press the rest together.
-    let goal = lines.iter().filter(|line| line.goal).flat_map(|line| line.marks.first()).copied();
+    let goal = lines.iter().filter(|line| line.class != "mark").flat_map(|line| line.marks.first()).copied();
     let last = lines.iter().flat_map(|line| &line.marks).copied().fold(0.0, f64::max);
     let end = goal.fold(0.0, f64::max);
     let end = if end > 0.0 { end } else { last } * 1.02;
@@ -54,13 +54,14 @@ pub fn write(page: &mut Html, seen: &Seen) {
         put!(page; "<line class=\"wait\" x1=\"" (at(LEFT)) "\" x2=\"" (at(x(*first))) "\" y1=\"" (at(y)) "\" y2=\"" (at(y))
             "\"/>");
         for mark in &shown {
-            let class = if line.goal { "goal" } else { "mark" };
-            put!(page; "<circle class=\"" (class) "\" cx=\"" (at(x(*mark))) "\" cy=\"" (at(y)) "\" r=\"4\"/>");
+            put!(page; "<circle class=\"" (line.class) "\" cx=\"" (at(x(*mark))) "\" cy=\"" (at(y)) "\" r=\"4\"/>");
         }
         let far = x(shown.last().copied().unwrap_or(*first)) + 10.0;
-        put!(page; "<text class=\"value\" x=\"" (at(far)) "\" y=\"" (at(y + 4.0)) "\">" (millis(*first)));
-        if line.marks.len() > 1 {
-            put!(page; " (" (line.marks.len()) ")");
+        put!(page; "<text class=\"value\" x=\"" (at(far)) "\" y=\"" (at(y + 4.0)) "\">");
+        match line.marks.as_slice() {
+            [only] if *only > 0.0 => put!(page; (millis(*only))),
+            [first, .., last] => put!(page; (line.marks.len()) ": " (millis(*first)) " to " (millis(*last))),
+            _ => {}
         }
         put!(page; "</text>");
     }
@@ -92,16 +93,16 @@ fn lines(events: &[Event]) -> Vec<Line> {
     let picture = times(&|event| if let Event::FirstPicture { ms, .. } = event { Some(*ms) } else { None });
     let error = times(&|event| if let Event::Error { ms, .. } = event { Some(*ms) } else { None });
     let mut lines = vec![
-        Line { what: "request", marks: vec![0.0], goal: false },
-        Line { what: "session", marks: first(session), goal: false },
-        Line { what: "viewer\u{2019}s candidates", marks: candidates(false), goal: false },
-        Line { what: "answer", marks: first(answer), goal: false },
-        Line { what: "device\u{2019}s candidates", marks: candidates(true), goal: false },
-        Line { what: "connected", marks: first(connected), goal: false },
-        Line { what: "first picture", marks: first(picture), goal: true },
+        Line { what: "request", marks: vec![0.0], class: "mark" },
+        Line { what: "session", marks: first(session), class: "mark" },
+        Line { what: "viewer\u{2019}s candidates", marks: candidates(false), class: "mark" },
+        Line { what: "answer", marks: first(answer), class: "mark" },
+        Line { what: "device\u{2019}s candidates", marks: candidates(true), class: "mark" },
+        Line { what: "connected", marks: first(connected), class: "mark" },
+        Line { what: "first picture", marks: first(picture), class: "goal" },
     ];
     if !error.is_empty() {
-        lines.push(Line { what: "error told", marks: first(error), goal: true });
+        lines.push(Line { what: "error told", marks: first(error), class: "told" });
     }
     lines
 }
