@@ -2,23 +2,29 @@
 
 use std::process::ExitCode;
 
-use p2pcam_hil::lab::leftovers::{clean, leftovers};
+use p2pcam_hil::lab::leftovers::{Cleaned, clean};
 
 /// Removes what killed rigs left over.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let found = leftovers();
-    if found.is_empty() {
+    let Cleaned { removed, in_use, failed, given_back } = clean();
+    if removed.is_empty() && failed.is_empty() {
         println!("Nothing is left over.");
     }
-    let mut all = true;
-    for name in found {
-        match clean(&name) {
-            Ok(()) => println!("removed {name}"),
-            Err(why) => {
-                all = false;
-                println!("left {name}: {why}");
-            }
+    for leftover in &removed {
+        println!("removed {}", leftover.namespace);
+        for (id, name) in &leftover.processes {
+            println!("  ended {name} ({id})");
         }
     }
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    for name in given_back {
+        println!("gave {name} back to this machine");
+    }
+    for leftover in in_use {
+        let owner = leftover.owner.map_or_else(String::new, |owner| format!(" (process {owner})"));
+        println!("left {}: its rig runs{owner}", leftover.namespace);
+    }
+    for (name, why) in &failed {
+        println!("could not remove {name}: {why}");
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,6 +3,5 @@
 pub mod clean;
 pub mod files;
 pub mod matrix;
-pub mod probe;
 pub mod run;
 mod session;

@@ -69,6 +69,7 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
         time: if path == PathKind::None { GIVE_UP + TELLING } else { PATIENCE },
         device: side(device, selection.round_trip),
         viewer: side(viewer, selection.round_trip),
+        shared_cgn: None,
         servers: servers_for(turn),
         board: board_plan(),
         viewers: vec![ViewerPlan {
@@ -119,7 +120,7 @@ fn side(kind: Kind, round_trip: Duration) -> Side {
 
 fn servers_for(turn: bool) -> Servers {
     let turn = if turn { BTreeSet::from([TurnTransport::Udp]) } else { BTreeSet::new() };
-    Servers { turn, ..Servers::default() }
+    Servers { stun: true, turn, turn_port: 3478, turns_port: 443 }
 }
 
 fn board_plan() -> BoardPlan {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    board::{self, Board, BoardError, BoardOptions, Deployment},
+    board::{self, BoardError, BoardOptions, Deployment},
     lab::Lab,
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
@@ -106,7 +106,7 @@ impl Station {
         fs::create_dir_all(&folder)
             .map_err(|error| Stop::Rig(format!("the folder {}: {error}", folder.display())))?;
         self.lab.rewire(plan).map_err(|error| Stop::Rig(error.to_string()))?;
-        self.plant(plan).await;
+        self.plant(plan).await?;
         draft.checks = self.check(plan).await;
         if draft.checks.iter().any(|check| !check.ok) && !options.ignore_checks {
             return Ok(());
@@ -150,12 +150,12 @@ impl Station {
 
     /// After a run that went wrong: was it the rig? And what went over the lines?
     async fn look_back(&mut self, plan: &Plan, draft: &mut Draft) {
-        let outcome = &draft.outcome;
-        if let Some(what) = outcome.rig_faults.first() {
-            draft.stop(Stop::Rig(what.clone()));
-        } else if let Some(what) = outcome.board_faults.first() {
-            draft.stop(Stop::Device(what.clone()));
+        let (rig, device) = (draft.outcome.rig_faults.first(), draft.outcome.board_faults.first());
+        let stop = rig.cloned().map(Stop::Rig).or_else(|| device.cloned().map(Stop::Device));
+        if let Some(stop) = stop {
+            draft.stop(stop);
         }
+        let outcome = &draft.outcome;
         let verdict = judge(plan, &draft.checks, &[], &outcome.steps, &outcome.seen);
         if verdict.outcome == crate::record::Outcome::Passed && draft.verdict.is_none() {
             return;
@@ -170,20 +170,20 @@ impl Station {
     }
 
     async fn check(&self, plan: &Plan) -> Vec<Check> {
-        let (own, servers) = tokio::join!(self.lab.self_probe(plan), self.servers.check_reachable(
-            &self.lab,
-            &plan.device,
-            &plan.viewer
-        ));
+        let own = Vec::new();
+        let servers = self.servers.check_reachable(&self.lab, &plan.device, &plan.viewer).await;
         [own, servers].concat()
     }
 
-    async fn plant(&mut self, plan: &Plan) {
+    async fn plant(&mut self, plan: &Plan) -> Result<(), Stop> {
         match plan.plant {
-            Some(Plant::WrongNat) => self.lab.plant_wrong_nat(),
+            Some(Plant::WrongNat) => {
+                self.lab.plant_wrong_nat().map_err(|error| Stop::Rig(error.to_string()))?;
+            }
             Some(Plant::DeadStun) => self.servers.kill(ServerName::Turn).await,
             Some(Plant::NoReflexive) | None => {}
         }
+        Ok(())
     }
 
     /// Its name.
