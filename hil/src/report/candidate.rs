@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn a_reflexive_candidate_has_its_base_beside_it() {
-        let line = "candidate:842163049 1 udp 1677729535 198.51.100.1 46154 typ srflx raddr 192.168.1.2 rport 5000 generation 0";
+        let line = "candidate:842163049 1 udp 1677729535 198.51.100.1 46154 typ srflx raddr 192.168.1.2 rport 5000 \
+                    generation 0";
         let read = Candidate::read(line).expect("it is one");
         assert_eq!((read.kind.as_str(), read.address.as_str(), read.port), ("srflx", "198.51.100.1", 46154));
         assert_eq!((read.protocol.as_str(), read.related.as_deref()), ("udp", Some("192.168.1.2:5000")));

@@ -289,6 +289,18 @@ fn scenarios(chance: &mut ChaCha8Rng) -> Vec<Record> {
         &[(6050.0, 17_900.0), (28_010.0, 4_000.0)],
         chance,
     ));
+    let end = cut.viewers[0].events.pop();
+    cut.viewers[0].events.extend([
+        Event::State { ms: 29_000.0, state: "disconnected".into() },
+        Event::Session { ms: 31_200.0, id: "c04d".into() },
+        Event::Answer { ms: 31_900.0 },
+        Event::Candidate {
+            ms: 31_901.0,
+            remote: true,
+            candidate: "candidate:7 1 udp 2130706431 192.168.1.2 5002 typ host".into(),
+        },
+    ]);
+    cut.viewers[0].events.extend(end);
     cut.lines = lines(40.0, 0.15, chance);
     cut.verdict = Verdict {
         outcome: Outcome::DeviceFault,

@@ -98,16 +98,23 @@ fn viewer(page: &mut Html, seen: &Seen, named: bool) {
         }
         put!(page; "</p>");
     }
-    for event in seen.events.iter().take(MOST_LINES * 10) {
+    let mut sessions = 0;
+    for event in seen.events.iter().filter(|event| !is_routine(event)).take(MOST_LINES) {
         match event {
             Event::Error { ms, code, message } => {
                 put!(page; "<p class=\"pair\">Told after " (millis(*ms)) ": <b>" (code) "</b> " (message) "</p>");
             }
+            Event::Session { ms, .. } => {
+                sessions += 1;
+                if sessions > 1 {
+                    put!(page; "<p class=\"pair\">Asked again: session " (sessions) " after " (millis(*ms)) "</p>");
+                }
+            }
             Event::End { ms, reason } => {
                 put!(page; "<p class=\"pair\">Ended after " (millis(*ms)) ": " (reason) "</p>")
             }
-            Event::State { ms, state } if state == "disconnected" || state == "failed" => {
-                put!(page; "<p class=\"pair\">" (state) " after " (millis(*ms)) "</p>");
+            Event::State { ms, state } => {
+                put!(page; "<p class=\"pair\">" (state) " after " (millis(*ms)) "</p>")
             }
             _ => {}
         }
@@ -116,6 +123,15 @@ fn viewer(page: &mut Html, seen: &Seen, named: bool) {
     candidates(page, seen, false);
     candidates(page, seen, true);
     put!(page; "</div>");
+}
+
+/// What is drawn or has a table of its own.
+fn is_routine(event: &Event) -> bool {
+    match event {
+        Event::Session { .. } | Event::Error { .. } | Event::End { .. } => false,
+        Event::State { state, .. } => state != "disconnected" && state != "failed",
+        _ => true,
+    }
 }
 
 fn candidates(page: &mut Html, seen: &Seen, of_device: bool) {
@@ -164,7 +180,8 @@ fn steps(page: &mut Html, record: &Record) {
     if record.steps.is_empty() {
         return;
     }
-    put!(page; "<div class=\"wide\"><table><caption>What the rig did</caption><thead><tr><th>at</th><th>what</th><th>lasted</th>"
+    put!(page; "<div class=\"wide\"><table><caption>What the rig did</caption><thead><tr><th>at</th>"
+        "<th>what</th><th>lasted</th>"
         "<th>viewers may feel it</th></tr></thead><tbody>");
     for step in record.steps.iter().take(MOST_LINES) {
         let lasted = step.until_ms.map(|until| millis(until - step.ms)).unwrap_or_default();
@@ -188,7 +205,8 @@ fn checks(page: &mut Html, record: &Record) {
         0 => put!(page; "all " (record.checks.len()) " as wanted"),
         bad => put!(page; (bad) " of " (record.checks.len()) " not as wanted"),
     }
-    put!(page; "</summary><div class=\"wide\"><table><thead><tr><th></th><th>what</th><th>wanted</th><th>found</th></tr></thead><tbody>");
+    put!(page; "</summary><div class=\"wide\"><table><thead><tr>"
+        "<th></th><th>what</th><th>wanted</th><th>found</th></tr></thead><tbody>");
     for check in record.checks.iter().take(MOST_LINES) {
         let (class, sign) = if check.ok { ("fine", "\u{2713}") } else { ("bad", "\u{2717}") };
         put!(page; "<tr class=\"" (class) "\"><td>" (sign) "</td><td>" (check.what) "</td><td>" (check.wanted) "</td><td>"

@@ -42,7 +42,8 @@ pub fn write(page: &mut Html, folder: &Path, record: &Record, room: &mut Room) {
     let limit = if record.verdict.outcome == Outcome::Passed { PASSED_BYTES } else { FAULT_BYTES };
     for artefact in &record.files {
         let Some(target) = link(&artefact.path) else {
-            put!(page; "<p class=\"file\">" (artefact.what) ": " (artefact.path.display()) " lies outside of the report</p>");
+            put!(page; "<p class=\"file\">" (artefact.what) ": " (artefact.path.display())
+                " lies outside of the report</p>");
             continue;
         };
         if !is_log(artefact) {

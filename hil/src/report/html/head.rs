@@ -26,7 +26,8 @@ pub fn write(page: &mut Html, run: &RunInfo, records: &[Record]) {
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
         "<meta name=\"color-scheme\" content=\"light dark\">"
         // Nothing is loaded from anywhere, whatever the text in it may be.
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
         "<title>p2pcam-hil: " (number(Outcome::Passed)) " of " (records.len()) " passed</title><style>");
     page.raw(include_str!("page.css"));
     put!(page; "</style></head><body><header><h1>p2pcam-hil <span>" (units::utc(run.began)) "</span></h1>");

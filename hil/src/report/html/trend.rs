@@ -22,7 +22,8 @@ pub fn write(page: &mut Html, run: &RunInfo, earlier: &Report, records: &[Record
     put!(page; "<section id=\"trend\"><h2>Since the report of " (units::utc(earlier.run.began)) " <small>" (version)
         "</small></h2>");
     if earlier.run.machine != run.machine {
-        put!(page; "<p>It ran on another machine (" (earlier.run.machine.cpu) ", " (units::count(earlier.run.machine.cores, "core")) "): times differ for that alone.</p>");
+        put!(page; "<p>It ran on another machine (" (earlier.run.machine.cpu) ", "
+            (units::count(earlier.run.machine.cores, "core")) "): times differ for that alone.</p>");
     }
     medians(page, &earlier.records, records);
     let (outcomes, figures): (Vec<&Change>, Vec<&Change>) =
@@ -92,7 +93,8 @@ fn medians(page: &mut Html, before: &[Record], now: &[Record]) {
     };
     for path in ["direct", "relayed"] {
         if let (Some(was), Some(is)) = (of(before, path), of(now, path)) {
-            put!(page; "<p class=\"tight\">Median time to first picture of cells, " (path) ": " (millis(was)) " \u{2192} " (millis(is)) "</p>");
+            put!(page; "<p class=\"tight\">Median time to first picture of cells, " (path) ": " (millis(was))
+                " \u{2192} " (millis(is)) "</p>");
         }
     }
 }

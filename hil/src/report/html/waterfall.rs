@@ -25,12 +25,8 @@ struct Line {
 /// Draws it, if there is anything.
 pub fn write(page: &mut Html, seen: &Seen) {
     let lines = lines(&seen.events);
-    // What comes later (a relay candidate after ten seconds) would press the rest together.
-    let goal = lines.iter().filter(|line| line.class != "mark").flat_map(|line| line.marks.first()).copied();
-    let last = lines.iter().flat_map(|line| &line.marks).copied().fold(0.0, f64::max);
-    let end = goal.fold(0.0, f64::max);
-    let end = if end > 0.0 { end } else { last } * 1.02;
-    if end <= 0.0 || !end.is_finite() {
+    let end = end(&lines);
+    if end <= 0.0 {
         return;
     }
     let x = |ms: f64| LEFT + (ms / end).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
@@ -45,27 +41,42 @@ pub fn write(page: &mut Html, seen: &Seen) {
     for (row, line) in lines.iter().enumerate() {
         let y = LINE * row as f64 + 16.0;
         put!(page; "<text text-anchor=\"end\" x=\"" (at(LEFT - 12.0)) "\" y=\"" (at(y + 4.0)) "\">" (line.what) "</text>");
-        let Some(first) = line.marks.first() else {
-            put!(page; "<text class=\"never\" x=\"" (at(LEFT + 4.0)) "\" y=\"" (at(y + 4.0)) "\">never</text>");
+        let (shown, later): (Vec<f64>, Vec<f64>) = line.marks.iter().partition(|mark| **mark <= end);
+        let (Some(first), Some(last)) = (shown.first(), shown.last()) else {
+            put!(page; "<text class=\"never\" x=\"" (at(LEFT + 4.0)) "\" y=\"" (at(y + 4.0)) "\">");
+            match later.first() {
+                Some(later) => put!(page; "not before " (millis(*later))),
+                None => put!(page; "never"),
+            }
+            put!(page; "</text>");
             continue;
         };
-        let shown: Vec<f64> =
-            line.marks.iter().copied().filter(|mark| *mark <= end).take(MOST_MARKS).collect();
-        put!(page; "<line class=\"wait\" x1=\"" (at(LEFT)) "\" x2=\"" (at(x(*first))) "\" y1=\"" (at(y)) "\" y2=\"" (at(y))
-            "\"/>");
-        for mark in &shown {
+        put!(page; "<line class=\"wait\" x1=\"" (at(LEFT)) "\" x2=\"" (at(x(*first))) "\" y1=\"" (at(y)) "\" y2=\""
+            (at(y)) "\"/>");
+        for mark in shown.iter().take(MOST_MARKS) {
             put!(page; "<circle class=\"" (line.class) "\" cx=\"" (at(x(*mark))) "\" cy=\"" (at(y)) "\" r=\"4\"/>");
         }
-        let far = x(shown.last().copied().unwrap_or(*first)) + 10.0;
-        put!(page; "<text class=\"value\" x=\"" (at(far)) "\" y=\"" (at(y + 4.0)) "\">");
-        match line.marks.as_slice() {
-            [only] if *only > 0.0 => put!(page; (millis(*only))),
-            [first, .., last] => put!(page; (line.marks.len()) ": " (millis(*first)) " to " (millis(*last))),
-            _ => {}
+        put!(page; "<text class=\"value\" x=\"" (at(x(*last) + 10.0)) "\" y=\"" (at(y + 4.0)) "\">");
+        match shown.len() {
+            1 if *first == 0.0 => {}
+            1 => put!(page; (millis(*first))),
+            many => put!(page; (many) ": " (millis(*first)) " to " (millis(*last))),
+        }
+        if !later.is_empty() {
+            put!(page; ", " (later.len()) " later");
         }
         put!(page; "</text>");
     }
     put!(page; "</svg></div>");
+}
+
+/// Where the drawing ends: at the first picture, else at the error told, else at the last thing that came. What is later
+/// (a relay candidate after ten seconds, another session) would press the rest together.
+fn end(lines: &[Line]) -> f64 {
+    let first =
+        |class| lines.iter().filter(|line| line.class == class).find_map(|line| line.marks.first()).copied();
+    let last = lines.iter().flat_map(|line| &line.marks).copied().fold(0.0, f64::max);
+    first("goal").or_else(|| first("told")).filter(|end| *end > 0.0).unwrap_or(last)
 }
 
 fn lines(events: &[Event]) -> Vec<Line> {
@@ -99,9 +110,10 @@ fn lines(events: &[Event]) -> Vec<Line> {
         Line { what: "answer", marks: first(answer), class: "mark" },
         Line { what: "device\u{2019}s candidates", marks: candidates(true), class: "mark" },
         Line { what: "connected", marks: first(connected), class: "mark" },
-        Line { what: "first picture", marks: first(picture), class: "goal" },
+        Line { what: "first picture", marks: first(picture.clone()), class: "goal" },
     ];
-    if !error.is_empty() {
+    let waited = picture.first().copied().unwrap_or(f64::INFINITY);
+    if error.first().is_some_and(|told| *told <= waited) {
         lines.push(Line { what: "error told", marks: first(error), class: "told" });
     }
     lines
@@ -127,6 +139,19 @@ fn axis(ms: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_drawing_ends_with_the_first_picture_whatever_comes_later() {
+        let error = |ms| Event::Error { ms, code: "gone".into(), message: String::new() };
+        let picture = Event::FirstPicture { ms: 150.0, width: 1, height: 1 };
+        let again = Event::Candidate { ms: 28_000.0, remote: true, candidate: String::new() };
+        let watched = lines(&[picture, error(27_000.0), again.clone()]);
+        assert_eq!(end(&watched), 150.0);
+        assert!(watched.iter().all(|line| line.what != "error told"));
+        let refused = lines(&[error(10_000.0), again.clone()]);
+        assert_eq!((end(&refused), refused.last().map(|line| line.what)), (10_000.0, Some("error told")));
+        assert_eq!(end(&lines(&[again])), 28_000.0);
+    }
 
     #[test]
     fn ticks_are_round_and_few() {
