@@ -19,7 +19,7 @@ use super::{
 
 /// Longest scenario file in bytes: far more than a person writes.
 const MAX_FILE: usize = 1 << 20;
-/// How long viewers watch if the file does not say.
+/// How long it lasts if the file does not say.
 const TIME: Duration = Duration::from_secs(10);
 /// From what a first picture through a satellite takes to what a bench can wait for.
 const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);

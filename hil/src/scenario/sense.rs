@@ -16,6 +16,8 @@ use crate::lab::fabric::Policy;
 const HUB_PORT: u16 = 8080;
 /// The picture's first two seconds are left out of its mean bitrate, and one must be left to measure.
 const LEAST_FOR_BITRATE: Duration = Duration::from_secs(4);
+/// Shortest time that a viewer can watch with any meaning.
+const LEAST_TO_WATCH: Duration = Duration::from_secs(1);
 /// Least that links must carry whole for IPv6 (RFC 8200 section 5).
 const IPV6_MTU: usize = 1280;
 
@@ -60,6 +62,9 @@ pub(super) fn check(notes: &mut Notes, read: &Read<'_>) {
     }
     if read.expect && read.sides && read.servers && read.viewers {
         paths(notes, read);
+    }
+    if read.viewers && read.time {
+        starts(notes, read);
     }
     if read.viewers && read.servers {
         relays(notes, read);
@@ -381,6 +386,19 @@ fn reaches_turn(plan: &Plan, uplink: &Uplink) -> bool {
         (Policy::OnlyTcp(port), TurnTransport::Tls) => port == servers.turns_port,
         (Policy::OnlyTcp(_), TurnTransport::Udp) => false,
     })
+}
+
+/// Who comes must have time to see something.
+fn starts(notes: &mut Notes, read: &Read<'_>) {
+    let late = |at: Duration| at.saturating_add(LEAST_TO_WATCH) > read.plan.time;
+    if let Some(viewer) = read.plan.viewers.iter().find(|viewer| late(viewer.at)) {
+        let (at, time) = (units::shown(viewer.at), units::shown(read.plan.time));
+        let what = format!("the viewer {} comes at {at}, and the scenario lasts {time}", viewer.name);
+        let hint =
+            format!("let it come {} before the end, or set a longer `time`", units::shown(LEAST_TO_WATCH));
+        let place = read.top.node("viewers").map_or(0..0, toml::Spanned::span);
+        notes.add(place, Trouble::new(what).hint(hint));
+    }
 }
 
 fn relays(notes: &mut Notes, read: &Read<'_>) {

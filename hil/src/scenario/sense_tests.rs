@@ -19,6 +19,7 @@ fn times_that_do_not_fit_are_contradictions() {
         4,
         &["cannot be told within 3s"],
     );
+    refused_once("[[viewers]]\nat = \"10s\"", 2, &["comes at 10s, and the scenario lasts 10s"]);
     let twice = "[[event]]\nat = \"1s\"\ndo = \"kill-server\"\nserver = \"hub\"\nlasts = \"3s\"\n\
                  [[event]]\nat = \"2s\"\ndo = \"kill-server\"\nserver = \"hub\"\nlasts = \"3s\"\n";
     refused_once(twice, 8, &["gone already, from 1s to 4s"]);
