@@ -31,7 +31,10 @@ pub(super) fn check(notes: &mut Notes, read: &Read<'_>) {
                 .hint(format!("give [servers] turn {needs}"))
             })
         }),
-        Some(PathKind::None) if plan.events.is_empty() && plan.board.config.is_empty() => {
+        // An event or a setting may be what leaves no path.
+        Some(PathKind::None)
+            if read.events && read.board && plan.events.is_empty() && plan.board.config.is_empty() =>
+        {
             let reached = sides.iter().all(|(_, side)| reaches_turn(plan, &side.uplink));
             reached.then(|| {
                 Trouble::new("no path is expected, but both sides reach TURN: a relay is a path")

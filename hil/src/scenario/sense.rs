@@ -33,6 +33,7 @@ pub(super) struct Read<'a> {
     pub(super) servers: bool,
     pub(super) board: bool,
     pub(super) viewers: bool,
+    /// Those in the plan can be judged in any case; this says that there are no others.
     pub(super) events: bool,
     pub(super) expect: bool,
 }
@@ -45,16 +46,14 @@ pub(super) fn check(notes: &mut Notes, read: &Read<'_>) {
     if read.sides {
         networks(notes, read);
     }
-    if read.events && read.time {
+    if read.time {
         times(notes, read);
     }
-    if read.events {
-        overlaps(notes, read);
-    }
-    if read.events && read.sides {
+    overlaps(notes, read);
+    if read.sides {
         uplinks(notes, read);
     }
-    if read.events && read.board {
+    if read.board {
         boards(notes, read);
     }
     if read.expect {
