@@ -139,8 +139,14 @@ fn a_viewer_that_is_not_there_or_breaks_off_is_a_fault_of_the_rig() {
         &["the viewer viewer: it did not start"],
     );
     let mut broken = good();
-    broken.pop();
-    faulty(&judged(&plan(DIRECT), &[], broken), Outcome::RigFault, &["broke off after 9000 ms"]);
+    let reason = "the viewer broke off: it ended (signal: 9)".to_owned();
+    broken.splice(10.., [Event::End { ms: 5000.0, reason }]);
+    faulty(
+        &judged(&plan(DIRECT), &[], broken),
+        Outcome::RigFault,
+        &["the viewer broke off: it ended (signal: 9)"],
+    );
+    faulty(&judged(&plan(DIRECT), &[], Vec::new()), Outcome::RigFault, &["did not reach the hub"]);
     let deaf = vec![told(30.0, "hub-unreachable", "no route"), end(10_000.0)];
     faulty(
         &judged(&plan(DIRECT), &[], deaf),
@@ -148,6 +154,20 @@ fn a_viewer_that_is_not_there_or_breaks_off_is_a_fault_of_the_rig() {
         &["did not reach the hub (hub-unreachable: no route)"],
     );
     faulty(&judged(&plan(REBOOT), &[], good()), Outcome::RigFault, &["did 0 of 1 events"]);
+}
+
+#[test]
+fn a_viewer_that_the_rig_stopped_is_judged_by_what_it_saw() {
+    let stopped: Vec<_> = good().into_iter().take(10).collect();
+    let verdict = judged(&plan(DIRECT), &[], stopped);
+    assert_eq!(verdict.outcome, Outcome::Passed, "{verdict:?}");
+}
+
+#[test]
+fn a_viewer_that_comes_later_watches_for_less() {
+    let plan =
+        plan("time = \"15s\"\n[[viewers]]\nname = \"viewer\"\nat = \"5s\"\n[expect]\npath = \"direct\"");
+    assert_eq!(judged(&plan, &[], good()).outcome, Outcome::Passed);
 }
 
 #[test]
@@ -260,6 +280,10 @@ fn what_nobody_needs_disturbs_nobody() {
     assert!(!disturbs(&direct, &killed(ServerName::Hub)) && !disturbs(&relayed, &killed(ServerName::Hub)));
     assert!(!disturbs(&direct, &killed(ServerName::Turn)) && disturbs(&relayed, &killed(ServerName::Turn)));
     assert!(disturbs(&direct, &super::Event::KillAgent));
+    let line = crate::lab::wire::Faults::default();
+    let set_line =
+        super::Event::SetLine { side: crate::scenario::plan::SideName::Device, up: line, down: line };
+    assert!(!disturbs(&direct, &set_line));
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 pub(super) const TOP: Keys = Keys {
-    name: "top of the file",
+    name: "the top of the file",
     keys: &[
         "name",
         "about",

@@ -9,6 +9,7 @@ mod expect;
 mod judge;
 mod keys;
 mod line;
+mod paths;
 pub mod plan;
 mod problem;
 mod read;

@@ -17,7 +17,7 @@ pub struct Plan {
     pub about: String,
     /// All chance of the lab follows from it.
     pub seed: u64,
-    /// How long viewers watch, from their request to connect.
+    /// How long it lasts, from the first viewer's request to connect; everybody watches to its end.
     pub time: Duration,
     /// Where the device is.
     pub device: Side,

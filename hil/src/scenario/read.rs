@@ -19,7 +19,7 @@ use super::{
 
 /// Longest scenario file in bytes: far more than a person writes.
 const MAX_FILE: usize = 1 << 20;
-/// How long viewers watch if the file does not say.
+/// How long it lasts if the file does not say.
 const TIME: Duration = Duration::from_secs(10);
 /// From what a first picture through a satellite takes to what a bench can wait for.
 const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
@@ -72,7 +72,9 @@ fn problems(text: &str, file: &str, notes: Notes) -> Problems {
 }
 
 fn plan<'a>(notes: &mut Notes, tree: &'a DeTable<'a>, document: &Table, file: &str) -> Plan {
-    let top = Section::top(notes, tree, &keys::TOP);
+    let (top, no_stranger) = whole(notes, |notes| Section::top(notes, tree, &keys::TOP));
+    // With an unknown key at the top, what is not there may be there under a wrong name.
+    let sure = |key: &str, known: bool| known && (no_stranger || top.has(key));
     let name = name(notes, &top, file);
     let about = about(notes, &top);
     let seed = top.whole(notes, "seed", 0..=i64::MAX).unwrap_or(1).unsigned_abs();
@@ -107,13 +109,13 @@ fn plan<'a>(notes: &mut Notes, tree: &'a DeTable<'a>, document: &Table, file: &s
         plan: &plan,
         top: &top,
         event_places,
-        time: time_known,
-        sides: sides_known,
-        servers: servers_known,
-        board: board_known,
-        viewers: viewers_known,
-        events: events_known,
-        expect: expect_known,
+        time: sure("time", time_known),
+        sides: sure("device", sides_known) && sure("viewer", sides_known),
+        servers: sure("servers", servers_known),
+        board: sure("board", board_known),
+        viewers: sure("viewers", viewers_known),
+        events: sure("event", events_known),
+        expect: sure("expect", expect_known),
     };
     sense::check(notes, &read);
     plan

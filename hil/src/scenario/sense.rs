@@ -4,18 +4,20 @@ use std::{ops::Range, time::Duration};
 
 use super::{
     judge::disturbs,
-    plan::{Event, Network, PathKind, Plan, SideName, TurnTransport, Uplink},
+    paths,
+    plan::{Event, Network, PathKind, Plan, SideName, TurnTransport},
     problem::Trouble,
     suited::unsuited,
     table::{Notes, Section},
     units,
 };
-use crate::lab::fabric::Policy;
 
 /// Where the hub listens.
 const HUB_PORT: u16 = 8080;
 /// The picture's first two seconds are left out of its mean bitrate, and one must be left to measure.
 const LEAST_FOR_BITRATE: Duration = Duration::from_secs(4);
+/// Shortest time that a viewer can watch with any meaning.
+const LEAST_TO_WATCH: Duration = Duration::from_secs(1);
 /// Least that links must carry whole for IPv6 (RFC 8200 section 5).
 const IPV6_MTU: usize = 1280;
 
@@ -31,6 +33,7 @@ pub(super) struct Read<'a> {
     pub(super) servers: bool,
     pub(super) board: bool,
     pub(super) viewers: bool,
+    /// Those in the plan can be judged in any case; this says that there are no others.
     pub(super) events: bool,
     pub(super) expect: bool,
 }
@@ -43,32 +46,33 @@ pub(super) fn check(notes: &mut Notes, read: &Read<'_>) {
     if read.sides {
         networks(notes, read);
     }
-    if read.events && read.time {
+    if read.time {
         times(notes, read);
     }
-    if read.events {
-        overlaps(notes, read);
-    }
-    if read.events && read.sides {
+    overlaps(notes, read);
+    if read.sides {
         uplinks(notes, read);
     }
-    if read.events && read.board {
+    if read.board {
         boards(notes, read);
     }
     if read.expect {
         expectations(notes, read);
     }
     if read.expect && read.sides && read.servers && read.viewers {
-        paths(notes, read);
+        paths::check(notes, read);
+    }
+    if read.viewers && read.time {
+        starts(notes, read);
     }
     if read.viewers && read.servers {
-        relays(notes, read);
+        paths::relays(notes, read);
     }
 }
 
 impl Read<'_> {
     /// Where a key of a table stands, or the table, or the beginning.
-    fn place(&self, table: &str, key: &str) -> Range<usize> {
+    pub(super) fn place(&self, table: &str, key: &str) -> Range<usize> {
         let Some(node) = self.top.node(table) else { return 0..0 };
         match node.get_ref().as_table().and_then(|table| table.get(key)) {
             Some(value) => value.span(),
@@ -311,83 +315,15 @@ fn expectations(notes: &mut Notes, read: &Read<'_>) {
     }
 }
 
-/// Whether what is expected of the path can be at all.
-fn paths(notes: &mut Notes, read: &Read<'_>) {
-    let plan = read.plan;
-    let place = read.place("expect", "path");
-    let sides = [("device", &plan.device), ("viewer", &plan.viewer)];
-    let trouble = match plan.expect.path {
-        Some(PathKind::Direct) => direct_is_impossible(plan),
-        Some(PathKind::Relayed) if plan.servers.turn.is_empty() => Some(
-            Trouble::new("a relayed path is expected, but there is no TURN").hint("give [servers] a `turn`"),
-        ),
-        Some(PathKind::Relayed) => sides.iter().find_map(|(name, side)| {
-            // A relay of one side serves both, but a side without UDP reaches nobody without its own.
-            (side.uplink.policy != Policy::Open && !reaches_turn(plan, &side.uplink)).then(|| {
-                let (needs, firewall) = match side.uplink.policy {
-                    Policy::NoUdp => ("\"tcp\" or \"tls\"", "no UDP"),
-                    _ => ("\"tls\" on port 443", "only TCP 443"),
-                };
-                Trouble::new(format!(
-                    "the {name}'s firewall lets out {firewall}, and no TURN can be reached so"
-                ))
-                .hint(format!("give [servers] turn {needs}"))
-            })
-        }),
-        Some(PathKind::None) if plan.events.is_empty() && plan.board.config.is_empty() => {
-            let reached = sides.iter().all(|(_, side)| reaches_turn(plan, &side.uplink));
-            reached.then(|| {
-                Trouble::new("no path is expected, but both sides reach TURN: a relay is a path")
-                    .hint("write turn = [] in [servers]")
-            })
-        }
-        _ => None,
-    };
-    if let Some(trouble) = trouble {
-        notes.add(place, trouble);
-    }
-}
-
-fn direct_is_impossible(plan: &Plan) -> Option<Trouble> {
-    for (name, side) in [("device", &plan.device), ("viewer", &plan.viewer)] {
-        if side.uplink.policy != Policy::Open {
-            return Some(
-                Trouble::new(format!("a direct path is expected, but the {name}'s firewall lets no UDP out"))
-                    .hint("expect path = \"relayed\", or set firewall = \"open\""),
-            );
-        }
-    }
-    let networks = [plan.device.network, plan.viewer.network];
-    if networks.contains(&Network::Ipv6) && networks.contains(&Network::Ipv4) {
-        return Some(
-            Trouble::new("a direct path is expected between a side with only IPv6 and one with only IPv4")
-                .hint("give one of them network = \"dual\", or expect path = \"relayed\""),
-        );
-    }
-    let viewer = plan.viewers.iter().find(|viewer| viewer.relay_only)?;
-    Some(
-        Trouble::new(format!("a direct path is expected, but the viewer {} uses relays only", viewer.name))
-            .hint("leave `relay-only` out, or expect path = \"relayed\""),
-    )
-}
-
-/// Whether some transport of TURN gets through the firewall.
-fn reaches_turn(plan: &Plan, uplink: &Uplink) -> bool {
-    let servers = &plan.servers;
-    servers.turn.iter().any(|transport| match (uplink.policy, transport) {
-        (Policy::Open, _) => true,
-        (Policy::NoUdp, transport) => *transport != TurnTransport::Udp,
-        (Policy::OnlyTcp(port), TurnTransport::Tcp) => port == servers.turn_port,
-        (Policy::OnlyTcp(port), TurnTransport::Tls) => port == servers.turns_port,
-        (Policy::OnlyTcp(_), TurnTransport::Udp) => false,
-    })
-}
-
-fn relays(notes: &mut Notes, read: &Read<'_>) {
-    let only = read.plan.viewers.iter().find(|viewer| viewer.relay_only);
-    if let Some(viewer) = only.filter(|_| read.plan.servers.turn.is_empty()) {
-        let what = format!("the viewer {} uses relays only, but there is no TURN", viewer.name);
+/// Who comes must have time to see something.
+fn starts(notes: &mut Notes, read: &Read<'_>) {
+    let late = |at: Duration| at.saturating_add(LEAST_TO_WATCH) > read.plan.time;
+    if let Some(viewer) = read.plan.viewers.iter().find(|viewer| late(viewer.at)) {
+        let (at, time) = (units::shown(viewer.at), units::shown(read.plan.time));
+        let what = format!("the viewer {} comes at {at}, and the scenario lasts {time}", viewer.name);
+        let hint =
+            format!("let it come {} before the end, or set a longer `time`", units::shown(LEAST_TO_WATCH));
         let place = read.top.node("viewers").map_or(0..0, toml::Spanned::span);
-        notes.add(place, Trouble::new(what).hint("leave `relay-only` out, or give [servers] a `turn`"));
+        notes.add(place, Trouble::new(what).hint(hint));
     }
 }

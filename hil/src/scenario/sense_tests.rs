@@ -1,6 +1,6 @@
 //! Tests of what does not go together in a scenario.
 
-use super::refused_once;
+use super::{refused, refused_once};
 
 #[test]
 fn times_that_do_not_fit_are_contradictions() {
@@ -19,9 +19,34 @@ fn times_that_do_not_fit_are_contradictions() {
         4,
         &["cannot be told within 3s"],
     );
+    refused_once("[[viewers]]\nat = \"10s\"", 2, &["comes at 10s, and the scenario lasts 10s"]);
     let twice = "[[event]]\nat = \"1s\"\ndo = \"kill-server\"\nserver = \"hub\"\nlasts = \"3s\"\n\
                  [[event]]\nat = \"2s\"\ndo = \"kill-server\"\nserver = \"hub\"\nlasts = \"3s\"\n";
     refused_once(twice, 8, &["gone already, from 1s to 4s"]);
+}
+
+#[test]
+fn what_may_stand_under_a_wrong_name_is_not_called_a_contradiction() {
+    let event = "[[event]]\nat = \"20s\"\ndo = \"reboot-router\"\nside = \"device\"\n";
+    refused_once(
+        &format!("tiem = \"30s\"\n[device]\nrouters = [\"linux\"]\n{event}"),
+        2,
+        &["did you mean `time`?"],
+    );
+    refused_once(
+        &format!("time = \"30s\"\n[devise]\nrouters = [\"linux\"]\n{event}"),
+        3,
+        &["did you mean `device`?"],
+    );
+}
+
+#[test]
+fn one_wrong_event_does_not_hide_what_is_wrong_with_another() {
+    let problems = refused(
+        "[[event]]\nat = \"1s\"\ndo = \"unplug\"\n[[event]]\nat = \"2s\"\ndo = \"switch-uplink\"\nside = \"device\"",
+    );
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[1].contains("no spare uplink"), "{problems:?}");
 }
 
 #[test]

@@ -15,18 +15,21 @@ use watched::{Watched, error, words};
 const RECOVERY: Duration = Duration::from_secs(3);
 /// A viewer may end so much before its time: programs take theirs to start and to stop.
 const EARLY_MS: f64 = 1000.0;
+/// How a viewer's last words begin if it is itself what went wrong.
+const OWN_FAULTS: [&str; 3] = ["the viewer broke off", "the browser broke off", "the viewer cannot"];
 
 /// Whether viewers may feel an event: what they lose then is recovery, else a freeze. Nobody who watches needs the hub or
-/// the wall clock, nor STUN and TURN on a direct path.
+/// the wall clock, nor STUN and TURN on a direct path; and on a line that gets worse pictures must go on.
 pub fn disturbs(plan: &Plan, event: &Event) -> bool {
     match event {
-        Event::KillServer { server: ServerName::Hub, .. } | Event::StepClock { .. } => false,
+        Event::KillServer { server: ServerName::Hub, .. }
+        | Event::StepClock { .. }
+        | Event::SetLine { .. } => false,
         Event::KillServer { server: ServerName::Turn, .. } => plan.expect.path != Some(PathKind::Direct),
         Event::RebootRouter { .. }
         | Event::ChangeWanAddress { .. }
         | Event::SwitchUplink { .. }
         | Event::CutUplink { .. }
-        | Event::SetLine { .. }
         | Event::KillAgent
         | Event::UnplugCamera { .. } => true,
     }
@@ -94,16 +97,21 @@ fn not_done(plan: &Plan, steps: &[Step], watched: &[Watched<'_>]) -> Option<Stri
     // Events count from the first viewer's first picture: without one they have no time.
     let begun = plan.expect.path == Some(PathKind::None)
         || watched.first().is_some_and(|viewer| viewer.first_picture.is_some());
+    // Nor is there a point when nobody watches any more.
+    let left = watched.iter().any(|viewer| ended_early(plan, viewer).is_some());
     let (planned, done) = (plan.events.len(), steps.iter().filter(|step| step.ms >= 0.0).count());
-    (begun && done < planned)
+    (begun && !left && done < planned)
         .then(|| format!("the rig did {done} of {planned} events: allow more `time`, or see its log"))
 }
 
 /// Why nothing can be said from what this viewer told.
 fn unfit(expect: &Expect, viewer: &Watched<'_>) -> Vec<String> {
-    let Some((end, _)) = viewer.end else {
-        return vec![format!("the viewer broke off after {:.0} ms without a word: see its log", viewer.last)];
-    };
+    let own = |why: &&str| OWN_FAULTS.iter().any(|begin| why.starts_with(begin));
+    if let Some(why) = viewer.end.map(|(_, why)| why).filter(own) {
+        return vec![words(why)];
+    }
+    // The rig may stop a viewer that has seen enough: then it has no last words.
+    let end = viewer.ended();
     if !viewer.session && viewer.told.is_empty() {
         return vec![match viewer.own.first() {
             Some((code, message)) => format!("the viewer did not reach the hub ({})", error(code, message)),
@@ -145,8 +153,8 @@ fn with_path(plan: &Plan, viewer: &Watched<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     let Some(first) = viewer.first_picture else {
         let wanted = expect.path.map_or("a picture".into(), |path| format!("a {} path", word(path)));
-        let time = viewer.end.map_or(viewer.last, |(end, _)| end);
-        return vec![format!("expected {wanted}, got no picture in {time:.0} ms: {}", viewer.summary())];
+        let (end, summary) = (viewer.ended(), viewer.summary());
+        return vec![format!("expected {wanted}, got no picture in {end:.0} ms: {summary}")];
     };
     if let (Some(wanted), Some((found, pair))) = (expect.path, &viewer.path)
         && wanted != *found
@@ -192,11 +200,22 @@ fn with_path(plan: &Plan, viewer: &Watched<'_>) -> Vec<String> {
     if let Some(from) = viewer.stopped_for_good {
         reasons.push(format!("pictures stood still from {from:.0} ms to the end"));
     }
-    let time = ms(plan.time);
-    if let Some((end, why)) = viewer.end.filter(|(end, _)| *end < time - EARLY_MS) {
+    if let Some((end, why)) = ended_early(plan, viewer) {
+        let time = time_of(plan, viewer);
         reasons.push(format!("the session ended after {end:.0} of {time:.0} ms: {}", words(why)));
     }
     reasons
+}
+
+/// How long a viewer is to watch, in milliseconds.
+fn time_of(plan: &Plan, viewer: &Watched<'_>) -> f64 {
+    let at = plan.viewers.iter().find(|planned| planned.name == viewer.name).map(|planned| planned.at);
+    ms(plan.time.saturating_sub(at.unwrap_or_default()))
+}
+
+/// When and why a viewer's watching ended before its time, if it did.
+fn ended_early<'a>(plan: &Plan, viewer: &Watched<'a>) -> Option<(f64, &'a str)> {
+    viewer.end.filter(|(end, _)| *end < time_of(plan, viewer) - EARLY_MS)
 }
 
 fn errors(expect: &Expect, viewer: &Watched<'_>) -> Vec<String> {

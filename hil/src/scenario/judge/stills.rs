@@ -53,6 +53,7 @@ impl Stills {
                     known.push(Still { from: *ms, to: ms + lasted_ms });
                     told = told.max(ms + lasted_ms);
                 }
+                Event::Second { ms, .. } if *ms <= first_picture => {}
                 Event::Second { ms, pictures: 0, longest_gap_ms, .. } => {
                     known.push(Still { from: ms - longest_gap_ms, to: *ms });
                     open.get_or_insert(ms - longest_gap_ms);
@@ -62,7 +63,10 @@ impl Stills {
                     let within = |to: &f64| (ms - SECOND_MS - SLACK_MS..=ms + SLACK_MS).contains(to);
                     match open.take().map(|from: f64| (from, from + gap)).filter(|(_, to)| within(to)) {
                         Some((from, to)) => known.push(Still { from, to }),
-                        None => between.push((Still { from: ms - SECOND_MS - gap, to: *ms }, *gap)),
+                        None => {
+                            let from = (ms - SECOND_MS - gap).max(first_picture);
+                            between.push((Still { from, to: *ms }, *gap));
+                        }
                     }
                     told = told.max(*ms);
                 }
@@ -77,7 +81,7 @@ impl Stills {
         let known = apart(known, first_picture, end);
         between.retain(|(place, lasted)| {
             let told = known.iter().any(|still| still.meets(*place) && still.lasted() + SLACK_MS >= *lasted);
-            place.from >= first_picture && !told
+            !told
         });
         Self { known, between, end }
     }

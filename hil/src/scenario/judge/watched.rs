@@ -57,7 +57,7 @@ impl<'a> Watched<'a> {
     /// `allowed` is how long recovery from a step may take.
     pub(super) fn new(seen: &'a Seen, steps: &'a [Step], allowed: f64) -> Self {
         let mut events: Vec<&Event> = seen.events.iter().collect();
-        events.sort_by(|a, b| ms(a).total_cmp(&ms(b)));
+        events.sort_by(|a, b| a.ms().total_cmp(&b.ms()));
         let mut this = Self { name: &seen.viewer, ..Self::default() };
         for event in &events {
             this.take(event);
@@ -66,8 +66,7 @@ impl<'a> Watched<'a> {
             this.windows = windows(seen, steps).map(|(_, window)| until(window, allowed)).collect();
             return this;
         };
-        let end = this.end.map_or(this.last, |(ms, _)| ms.max(this.last));
-        let stills = Stills::find(&events, first, end);
+        let stills = Stills::find(&events, first, this.ended().max(this.last));
         for (step, disturbed) in windows(seen, steps) {
             let again = stills.moving_again(disturbed.from, disturbed.to);
             // What was over before there was a picture is nobody's recovery.
@@ -84,7 +83,7 @@ impl<'a> Watched<'a> {
     }
 
     fn take(&mut self, event: &'a Event) {
-        self.last = self.last.max(ms(event));
+        self.last = self.last.max(event.ms());
         match event {
             Event::Session { .. } => self.session = true,
             Event::Candidate { remote, candidate, .. } => {
@@ -123,6 +122,11 @@ impl<'a> Watched<'a> {
             }
         }
         self.kbps = (count > 0.0).then(|| sum / count);
+    }
+
+    /// When it watched no longer.
+    pub(super) fn ended(&self) -> f64 {
+        self.end.map_or(self.last, |(ms, _)| ms)
     }
 
     pub(super) fn in_window(&self, ms: f64) -> bool {
@@ -195,19 +199,4 @@ fn kind(candidate: &str) -> &'static str {
     parts.find(|part| *part == "typ");
     let kind = parts.next().unwrap_or_default();
     ["host", "srflx", "prflx", "relay"].into_iter().find(|known| *known == kind).unwrap_or("of no known type")
-}
-
-fn ms(event: &Event) -> f64 {
-    match event {
-        Event::Session { ms, .. }
-        | Event::Candidate { ms, .. }
-        | Event::Answer { ms }
-        | Event::State { ms, .. }
-        | Event::Freeze { ms, .. }
-        | Event::FirstPicture { ms, .. }
-        | Event::Path { ms, .. }
-        | Event::Second { ms, .. }
-        | Event::Error { ms, .. }
-        | Event::End { ms, .. } => *ms,
-    }
 }
