@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net};
 use p2pcam_hil::lab::{
     driver::{Device, Port, Running},
     fabric::{Direction, EndpointId, Fabric, Policy, RouterId, SegmentId},
-    link::{Attachment, attach, set_addresses},
+    link::{self, Attachment, attach, set_addresses},
     linux_router::{Forward, LinuxRouter, LinuxRouterError, Settings, Translation},
     namespace::{Namespace, NamespaceError},
     nat::{Behaviour, Filtering, Kind, Mapping, Protocol},
@@ -106,6 +106,22 @@ fn arrives(from: &UdpSocket, to: SocketAddr, at: &UdpSocket) -> Option<SocketAdd
     None
 }
 
+/// A connection over which the device sends more than fits one packet, and all of it arrives.
+fn upload(device: &Namespace, internet: &Namespace, to: SocketAddr) {
+    const BYTES: usize = 50_000;
+    let listener = internet.run(|| TcpListener::bind(to)).expect("a socket");
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut got = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut got).map(|_| got.len())
+    });
+    let mut client = device.run(|| TcpStream::connect_timeout(&to, PATIENCE)).expect("a connection");
+    std::io::Write::write_all(&mut client, &[7; BYTES]).expect("written");
+    drop(client);
+    assert_eq!(server.join().expect("no panic").expect("it comes"), BYTES);
+}
+
 #[test]
 fn ipv6_passes_the_firewall_for_those_who_began_it() {
     let Some(mut lab) = Lab::build("v6", &["2001:db8:1::2/64"]) else { return };
@@ -136,18 +152,7 @@ fn a_sender_learns_the_mtu_of_the_line() {
     let narrow = Faults { mtu: 1300, ..Faults::default() };
     lab.fabric.set_faults(router, narrow, Faults::default());
     let (running, internet, device) = lab.run();
-    let listener = internet.run(|| TcpListener::bind((ip(PUBLIC6), 8080))).expect("a socket");
-    let server = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept()?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut got = Vec::new();
-        std::io::Read::read_to_end(&mut stream, &mut got).map(|_| got.len())
-    });
-    let to = SocketAddr::new(ip(PUBLIC6), 8080);
-    let mut client = device.run(|| TcpStream::connect_timeout(&to, PATIENCE)).expect("a connection");
-    std::io::Write::write_all(&mut client, &[7; 50_000]).expect("written");
-    drop(client);
-    assert_eq!(server.join().expect("no panic").expect("all of it comes"), 50_000);
+    upload(&device, &internet, SocketAddr::new(ip(PUBLIC6), 8080));
     assert!(running.with(|fabric| fabric.count(router).up.too_long) > 0);
 }
 
@@ -163,6 +168,9 @@ fn an_ipv6_only_host_reaches_ipv4_through_the_nat64() {
     let there = SocketAddr::new(embed(PUBLIC[0]).into(), 3478);
     assert_eq!(arrives(&client, there, &server), Some((HOME, 5000).into()));
     assert_eq!(arrives(&server, (HOME, 5000).into(), &client), Some(there));
+    // 1500 bytes of IPv4 are 1520 of IPv6; the device takes them.
+    server.send_to(&[7; 1472], (HOME, 5000)).expect("sent");
+    assert_eq!(get(&client).map(|(bytes, _)| bytes.len()), Some(1472));
 
     let listener = internet.run(|| TcpListener::bind((PUBLIC[1], 8080))).expect("a socket");
     let to = SocketAddr::new(embed(PUBLIC[1]).into(), 8080);
@@ -229,11 +237,13 @@ fn linux_masquerades_as_it_does_in_the_field() {
     let forwarding = Translation { fully_random: false, forwards: vec![forward] };
     let Some(lab) = linux("linux", forwarding) else { return };
     let Linux { running, mut router, plain, wan, line, internet, device } = lab;
-    let places = Places { inside: DEVICE, outside: PUBLIC };
-    let measured = probe(&device, &internet, places).expect("a measurement");
-    let filtering = Filtering::AddressAndPortDependent;
-    assert_eq!(measured.kind, Kind(Mapping::EndpointIndependent, filtering), "{measured}");
-    assert_eq!((measured.preserves_ports, measured.external), (true, HOME), "{measured}");
+    let measure = |mapping, preserves_ports, external| {
+        let places = Places { inside: DEVICE, outside: PUBLIC };
+        let measured = probe(&device, &internet, places).expect("a measurement");
+        assert_eq!(measured.kind, Kind(mapping, Filtering::AddressAndPortDependent), "{measured}");
+        assert_eq!((measured.preserves_ports, measured.external), (preserves_ports, external), "{measured}");
+    };
+    measure(Mapping::EndpointIndependent, true, HOME);
 
     let client = socket(&device, DEVICE, 5000);
     let forwarded = socket(&device, DEVICE, 5001);
@@ -248,6 +258,8 @@ fn linux_masquerades_as_it_does_in_the_field() {
     let after = arrives(&client, there, &server).expect("it arrives");
     assert!(after.ip() == before.ip() && after.port() != before.port(), "{after}");
     assert_eq!(arrives(&server, after, &client), Some(there));
+    // Other ports, but still the same kind.
+    measure(Mapping::EndpointIndependent, false, HOME);
 
     router.set_external(SPARE).expect("another address");
     running.with(|fabric| {
@@ -257,12 +269,16 @@ fn linux_masquerades_as_it_does_in_the_field() {
     assert_eq!(arrives(&client, there, &server).map(|from| from.ip()), Some(SPARE.into()));
 
     router.set_translation(Translation { fully_random: true, forwards: Vec::new() }).expect("other rules");
-    let measured = probe(&device, &internet, places).expect("a measurement");
-    assert_eq!(measured.kind, Kind(Mapping::AddressAndPortDependent, filtering), "{measured}");
-    assert_eq!((measured.preserves_ports, measured.external), (false, SPARE), "{measured}");
+    measure(Mapping::AddressAndPortDependent, false, SPARE);
+    router.reboot().expect("rebooted");
+    measure(Mapping::AddressAndPortDependent, false, SPARE);
 
     // Its line is that of the plain router before it.
-    assert!(running.with(|fabric| fabric.count(plain)).up.passed > 0);
+    let narrow = Faults { mtu: 1300, ..Faults::default() };
+    running.with(|fabric| fabric.set_faults(plain, narrow, narrow));
+    upload(&device, &internet, (PUBLIC[0], 8080).into());
+    let up = running.with(|fabric| fabric.count(plain)).up;
+    assert!(up.passed > 0 && up.too_long > 0, "{up:?}");
     running.with(|fabric| fabric.set_policy(plain, Policy::NoUdp));
     client.send_to(b"hello", there).expect("sent");
     assert_eq!(get(&server), None);
@@ -328,4 +344,31 @@ fn sixty_four_small_streams_pass_at_once_and_lose_nothing() {
     }
     assert_eq!(counting.join().expect("no panic"), STREAMS * PACKETS as usize);
     assert_eq!(running.with(|fabric| fabric.count(router).up.passed), STREAMS as u64 * u64::from(PACKETS));
+}
+
+#[test]
+fn a_device_is_taken_away_and_given_back_while_the_network_runs() {
+    let Some(lab) = Lab::build("port", &["192.168.1.2/24"]) else { return };
+    let endpoint = lab.ports[1].endpoint;
+    let (mut fabric, outside, inside) = (lab.fabric, lab.outside, lab.inside);
+    fabric.plain_router(inside, outside, nets(&["192.168.1.0/24"]), false, 1);
+    let running = Running::start(fabric, lab.ports).expect("a thread");
+    let (internet, device) = (lab.internet, lab.device);
+    let server = socket(&internet, PUBLIC[0], 3478);
+    let there = server.local_addr().expect("bound");
+    let client = socket(&device, DEVICE, 5000);
+    assert!(arrives(&client, there, &server).is_some());
+    running.remove_port(endpoint);
+    let has_device = || {
+        let devices = device.run(|| std::fs::read_to_string("/proc/thread-self/net/dev")).expect("a list");
+        devices.contains(link::DEVICE)
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while has_device() {
+        assert!(Instant::now() < deadline, "the device stays");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let tun = attach(&device, &Attachment::new(nets(&["192.168.1.2/24"]))).expect("a TUN device");
+    running.add_port(Port { endpoint, device: Device(tun) });
+    assert!(arrives(&client, there, &server).is_some());
 }
