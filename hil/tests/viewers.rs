@@ -17,13 +17,16 @@ use p2pcam_hil::{
     },
     process::{Program, Spec},
     scenario::plan::{
-        BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, Servers as Wanted, Side, TurnTransport,
-        Uplink, ViewerKind, ViewerPlan,
+        BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, ServerName, Servers as Wanted, Side,
+        TurnTransport, Uplink, ViewerKind, ViewerPlan,
     },
     servers::{Programs, Servers},
     viewer::{self, Event, Watch},
 };
-use tokio::{sync::mpsc, time::{sleep, timeout}};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 /// Until what should come has come, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -210,7 +213,9 @@ fn must_be_well(events: &[Event]) {
     let seconds: Vec<_> = events
         .iter()
         .filter_map(|event| match *event {
-            Event::Second { ms, pictures, kbps, sound_packets, av_ms, glass_ms, .. } if ms > first + 1500.0 => {
+            Event::Second { ms, pictures, kbps, sound_packets, av_ms, glass_ms, .. }
+                if ms > first + 1500.0 =>
+            {
                 Some((pictures, kbps, sound_packets, av_ms, glass_ms))
             }
             _ => None,
@@ -224,9 +229,13 @@ fn must_be_well(events: &[Event]) {
         assert!((0.0..2000.0).contains(&glass.expect("a strip is read")), "{glass:?} ms old");
         assert!(av.is_none_or(|av| av.abs() < 500.0), "{av:?} ms apart");
     }
-    assert!(events.iter().any(|event| matches!(event, Event::Second { av_ms: Some(_), .. })), "both streams tell the time");
+    assert!(
+        events.iter().any(|event| matches!(event, Event::Second { av_ms: Some(_), .. })),
+        "both streams tell the time"
+    );
     for side in [false, true] {
-        let found = events.iter().any(|event| matches!(event, Event::Candidate { remote, .. } if *remote == side));
+        let found =
+            events.iter().any(|event| matches!(event, Event::Candidate { remote, .. } if *remote == side));
         assert!(found, "candidates of both sides");
     }
     assert!(events.iter().any(|event| matches!(event, Event::Answer { .. })));
@@ -243,14 +252,18 @@ async fn both_viewers_see_a_device_of_the_same_network_and_say_how() {
         let events = watch(&world, kind, world.watch(6), |_| {}).await;
         must_be_well(&events);
         let (local, remote) = paths(&events)[0];
-        assert_eq!((local, remote), ("host", "host"), "{kind:?}");
+        // Chromium hides its host candidate behind an mDNS name; STUN then finds the same address.
+        assert!(local != "relay" && remote == "host", "{kind:?}: {local}-{remote}");
+        assert!(kind == ViewerKind::Chromium || local == "host", "{local}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn between_symmetric_nats_both_viewers_go_by_the_relay() {
     let symmetric = Some("APDM/APDF");
-    let Some(world) = World::build("vwrelay", plan(behind(symmetric), behind(symmetric), true)).await else { return };
+    let Some(world) = World::build("vwrelay", plan(behind(symmetric), behind(symmetric), true)).await else {
+        return;
+    };
     let _agent = world.agent().await;
     for kind in [ViewerKind::Headless, ViewerKind::Chromium] {
         let events = watch(&world, kind, world.watch(7), |_| {}).await;
@@ -276,21 +289,62 @@ async fn a_wrong_token_is_told_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pictures_need_no_hub_once_they_flow() {
+    let plan = plan(behind(None), behind(None), false);
+    let Some(mut world) = World::build("vwhub", plan).await else { return };
+    let _agent = world.agent().await;
+    for kind in [ViewerKind::Headless, ViewerKind::Chromium] {
+        let watched = world.watch(9);
+        let mut viewer = viewer::open(kind, Path::new(env!("CARGO_BIN_EXE_p2pcam-hil")));
+        let (tell, mut told) = mpsc::channel(64);
+        let servers = &mut world.servers;
+        let lab = &world.lab;
+        let acting = async {
+            let mut events = Vec::new();
+            while let Some(event) = told.recv().await {
+                if matches!(event, Event::FirstPicture { .. }) {
+                    servers.kill(ServerName::Hub).await;
+                }
+                if matches!(event, Event::Second { ms, .. } if (5000.0..6000.0).contains(&ms)) {
+                    servers.revive(lab, ServerName::Hub).await.expect("the hub starts again");
+                }
+                events.push(event);
+            }
+            events
+        };
+        let (done, events) = tokio::join!(viewer.watch(lab, &watched, tell), acting);
+        done.expect("it watches");
+        println!("{kind:?}: {}", told_shortly(&events));
+        assert_eq!(sessions(&events), 1, "{kind:?}");
+        assert!(
+            !events.iter().any(|event| matches!(event, Event::Freeze { .. } | Event::Error { .. })),
+            "{kind:?}"
+        );
+        let moving =
+            events.iter().filter(|event| matches!(event, Event::Second { pictures: 8.., .. })).count();
+        assert!(moving >= 6, "{kind:?}");
+        let Some(Event::End { reason, .. }) = events.last() else { panic!("{kind:?}: no end") };
+        assert_eq!(reason, "the time is over");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_was_killed_is_found_again() {
     let Some(world) = World::build("vwkill", plan(behind(None), behind(None), false)).await else { return };
     for kind in [ViewerKind::Headless, ViewerKind::Chromium] {
         let agent = std::sync::Mutex::new(Some(world.agent().await));
         let mut killed = None;
-        let events = watch(&world, kind, world.watch(30), |event| {
-            if killed.is_none() && matches!(event, Event::Second { pictures: 8.., .. }) {
-                // Another one in its place, as a supervisor does it.
-                killed = Some(event.ms());
-                let mut agent = agent.lock().unwrap();
-                drop(agent.take());
-                *agent = Some(world.start_agent());
-            }
-        })
-        .await;
+        let events =
+            watch(&world, kind, world.watch(if kind == ViewerKind::Headless { 12 } else { 16 }), |event| {
+                if killed.is_none() && matches!(event, Event::Second { pictures: 8.., .. }) {
+                    // Another one in its place, as a supervisor does it.
+                    killed = Some(event.ms());
+                    let mut agent = agent.lock().unwrap();
+                    drop(agent.take());
+                    *agent = Some(world.start_agent());
+                }
+            })
+            .await;
         let killed = killed.expect("there were pictures");
         assert!(sessions(&events) >= 2, "{kind:?}: asked again");
         let freeze = events.iter().find_map(|event| match *event {
@@ -298,7 +352,9 @@ async fn a_device_that_was_killed_is_found_again() {
             _ => None,
         });
         println!("{kind:?}: without a picture for {freeze:?} ms");
-        let again = events.iter().any(|event| matches!(event, Event::Second { ms, pictures: 8.., .. } if *ms > killed + 5000.0));
+        let again = events
+            .iter()
+            .any(|event| matches!(event, Event::Second { ms, pictures: 8.., .. } if *ms > killed + 5000.0));
         assert!(again, "{kind:?}: pictures move again");
     }
 }
