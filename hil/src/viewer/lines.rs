@@ -78,7 +78,8 @@ mod tests {
         let bytes = written(&some_events());
         for size in [1, 7, 1000] {
             let mut lines = Lines::default();
-            let read: Vec<Event> = bytes.chunks(size).flat_map(|b| lines.push(b)).map(Result::unwrap).collect();
+            let read: Vec<Event> =
+                bytes.chunks(size).flat_map(|b| lines.push(b)).map(Result::unwrap).collect();
             assert_eq!(read, some_events());
         }
     }

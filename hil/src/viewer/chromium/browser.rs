@@ -56,13 +56,17 @@ impl Browser {
         let words = |error: crate::process::ProcessError| error.to_string();
         let driver = find("chromedriver", "chromium-driver").map_err(words)?;
         let chromium = find("chromium", "chromium").map_err(words)?;
-        let port = free_port(start.namespace).map_err(|error| format!("no port for chromedriver: {error}"))?;
+        let port =
+            free_port(start.namespace).map_err(|error| format!("no port for chromedriver: {error}"))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let spec = Spec {
             what: "chromedriver",
             program: &driver,
             args: vec![format!("--port={port}").into()],
-            env: vec![("TMPDIR".into(), start.folder.as_os_str().to_owned()), ("LANGUAGE".into(), "en".into())],
+            env: vec![
+                ("TMPDIR".into(), start.folder.as_os_str().to_owned()),
+                ("LANGUAGE".into(), "en".into()),
+            ],
             namespace: start.namespace,
             log: &start.folder.join(start.log),
             pipe_stdout: false,

@@ -71,7 +71,10 @@ impl ChromiumViewer {
         browser.stop().await;
         let _ = tokio::fs::remove_dir_all(watch.folder.join(format!("{log}-profile"))).await;
         let _ = events.send(Event::End { ms: at, reason }).await;
-        Ok(vec![Artefact { what: format!("words of the browser of viewer {}", watch.name), path: log.into() }])
+        Ok(vec![Artefact {
+            what: format!("words of the browser of viewer {}", watch.name),
+            path: log.into(),
+        }])
     }
 }
 

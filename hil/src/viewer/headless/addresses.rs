@@ -3,10 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Anywhere on the internet: no packet is sent there (RFC 5737, RFC 3849).
-const ANYWHERE: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-];
+const ANYWHERE: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 /// Any port will do; this one is discard's (RFC 863).
 const PORT: u16 = 9;
 
@@ -23,7 +21,8 @@ pub fn own(hub: &[SocketAddr]) -> Vec<IpAddr> {
 
 /// The address that the kernel's routes choose (a connected UDP socket sends nothing).
 fn source(target: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(target).ok()?;
     socket.local_addr().ok().map(|own| own.ip()).filter(|ip| !ip.is_unspecified())

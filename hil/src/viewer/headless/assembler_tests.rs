@@ -59,22 +59,49 @@ fn a_packet_that_comes_again_late_still_makes_its_picture() {
     assert!(units.iter().all(|unit| !unit.after_loss));
 }
 
+/// The pictures of which one packet is lost; what comes, and which of it says that it follows a loss.
+fn without(lost: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut assembler = Assembler::default();
+    let mut packets = pictures(20, 100);
+    packets.remove(lost);
+    let mut now = Instant::now();
+    let mut units = Vec::new();
+    for packet in packets {
+        now += Duration::from_millis(10);
+        units.extend(assembler.push(packet, now));
+    }
+    let after_loss: Vec<Unit> = units.iter().filter(|unit| unit.after_loss).cloned().collect();
+    (numbers(&units), numbers(&after_loss))
+}
+
 #[test]
 fn a_lost_packet_costs_its_picture_and_the_next_one_says_so() {
-    for lost in 3..6 {
-        let mut assembler = Assembler::default();
-        let mut packets = pictures(20, 100);
-        packets.remove(lost);
-        let mut now = Instant::now();
-        let mut units = Vec::new();
-        for packet in packets {
-            now += Duration::from_millis(10);
-            units.extend(assembler.push(packet, now));
-        }
-        assert_eq!(numbers(&units), (0..20).filter(|n| *n != 1).collect::<Vec<u8>>(), "packet {lost}");
-        let told: Vec<u8> = units.iter().filter(|u| u.after_loss).map(|u| *u.data.last().unwrap()).collect();
-        assert_eq!(told, [2], "packet {lost}");
+    for lost in 3..5 {
+        let (whole, after_loss) = without(lost);
+        assert_eq!(whole, (0..20).filter(|number| *number != 1).collect::<Vec<u8>>(), "packet {lost}");
+        assert_eq!(after_loss, [2], "packet {lost}");
     }
+}
+
+#[test]
+fn a_lost_last_packet_may_have_been_the_next_ones_first() {
+    let (whole, after_loss) = without(5);
+    assert_eq!(whole, (0..20).filter(|number| ![1, 2].contains(number)).collect::<Vec<u8>>());
+    assert_eq!(after_loss, [3]);
+}
+
+#[test]
+fn a_key_frame_after_a_loss_is_whole_as_its_first_packet_is_known() {
+    let now = Instant::now();
+    let mut assembler = Assembler::default();
+    let mut packets = pictures(3, 100);
+    const SPS: u8 = 7;
+    packets[6].payload = Bytes::from_static(&[0x60 | SPS, 1, 2]);
+    packets.remove(5);
+    let mut units: Vec<Unit> = packets.into_iter().flat_map(|p| assembler.push(p, now)).collect();
+    units.extend(assembler.push(picture(3, 109).remove(0), now + PATIENCE));
+    assert_eq!(numbers(&units), [0, 2]);
+    assert!(units[1].after_loss);
 }
 
 #[test]

@@ -34,6 +34,9 @@ const CONNECT: Duration = Duration::from_secs(20);
 const RESTART: Duration = Duration::from_secs(4);
 /// Pause before the next session.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Errors after which another session may well do, so that a viewer that retries does not tell them: the device
+/// restarted, or lost a message.
+const TRY_AGAIN: [&str; 3] = ["unknown-session", "wrong-state", "duplicate-session"];
 /// Errors about one message (docs/protocol.md); the session goes on.
 const HARMLESS: [&str; 4] = ["bad-candidate", "too-many-messages", "malformed", "too-large"];
 
@@ -248,10 +251,15 @@ impl<T: FnMut(Event)> Course<T> {
         None
     }
 
+    /// Another session may be asked for. A device that was never seen would only be asked in a circle.
+    fn goes_on(&self) -> bool {
+        self.wanted.retry && self.tally.has_seen()
+    }
+
     /// Ends the session; the watching too, unless another session may be had.
     async fn over(&mut self, why: &str, say: bool) -> End {
         let session = self.session.take()?;
-        let again = self.wanted.retry && self.tally.has_seen();
+        let again = self.goes_on();
         eprintln!("session {} is over: {why}", session.id);
         if say {
             self.link.send(json!({"session": session.id, "bye": {"reason": "broken"}}));
@@ -281,7 +289,9 @@ impl<T: FnMut(Event)> Course<T> {
                 self.chance = None;
                 match &self.session {
                     // The picture needs no hub.
-                    Some(session) if session.connected => eprintln!("the hub is lost, the picture goes on: {why}"),
+                    Some(session) if session.connected => {
+                        eprintln!("the hub is lost, the picture goes on: {why}")
+                    }
                     Some(_) => {
                         self.error("hub-unreachable", why);
                         return self.over("the hub is lost, and there is no path", false).await;
@@ -349,6 +359,9 @@ impl<T: FnMut(Event)> Course<T> {
             return None;
         }
         let why = format!("{code}: {message}");
+        if TRY_AGAIN.contains(&code.as_str()) && self.goes_on() {
+            return self.over(&why, false).await;
+        }
         self.error(&code, message);
         if code == "device-offline" {
             self.chance = None;

@@ -24,8 +24,8 @@ use webrtc::{
     media_stream::track_remote::{TrackRemote, TrackRemoteEvent},
     peer_connection::{
         PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceCandidateInit,
-        RTCIceCandidateType, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent,
-        RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
+        RTCIceCandidateType, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy,
+        RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, Registry, StatsSelector,
     },
 };
 

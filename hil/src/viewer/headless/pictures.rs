@@ -89,7 +89,6 @@ pub fn age_ms(strip: Strip, wall: SystemTime) -> f64 {
     now.as_secs_f64() * 1e3 - strip.time_ms as f64
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};

@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn what_is_no_server_is_passed_over() {
-        for connect in [json!({}), json!(null), json!({"stun": 3, "iceServers": [7, {"urls": [null, 1]}, {}]})] {
+        for connect in
+            [json!({}), json!(null), json!({"stun": 3, "iceServers": [7, {"urls": [null, 1]}, {}]})]
+        {
             assert!(Servers::of(&connect).usable.is_empty(), "{connect}");
         }
     }

@@ -14,9 +14,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
-    tungstenite::{
-        Error, Message, client::IntoClientRequest, http::StatusCode, protocol::WebSocketConfig,
-    },
+    tungstenite::{Error, Message, client::IntoClientRequest, http::StatusCode, protocol::WebSocketConfig},
 };
 
 /// A hub that accepts TCP and then says nothing. The page waits as long.
@@ -165,7 +163,9 @@ impl Running {
         }
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocols.parse()?);
         let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE));
-        tokio_tungstenite::connect_async_with_config(request, Some(config), true).await.map(|(socket, _)| socket)
+        tokio_tungstenite::connect_async_with_config(request, Some(config), true)
+            .await
+            .map(|(socket, _)| socket)
     }
 
     async fn serve(&mut self, mut socket: Socket, pause: &mut Duration) -> Ended {
@@ -217,9 +217,9 @@ fn refusal(status: StatusCode) -> Option<Tiding> {
 
 /// The addresses of the hub, for the choice of own ones.
 pub async fn resolve(hub: &str) -> anyhow::Result<Vec<std::net::SocketAddr>> {
-    let found = tokio::net::lookup_host(hub)
-        .await
-        .map_err(|error| anyhow!("{hub} is no hub's address ({error}): write HOST:PORT, as 192.0.2.1:8080"))?;
+    let found = tokio::net::lookup_host(hub).await.map_err(|error| {
+        anyhow!("{hub} is no hub's address ({error}): write HOST:PORT, as 192.0.2.1:8080")
+    })?;
     Ok(found.collect())
 }
 
@@ -229,7 +229,10 @@ mod tests {
 
     #[test]
     fn a_wrong_token_is_for_good_and_a_hub_that_restarts_is_not() {
-        assert!(matches!(refusal(StatusCode::UNAUTHORIZED), Some(Tiding::Refused { code: "token-refused", .. })));
+        assert!(matches!(
+            refusal(StatusCode::UNAUTHORIZED),
+            Some(Tiding::Refused { code: "token-refused", .. })
+        ));
         assert!(refusal(StatusCode::SERVICE_UNAVAILABLE).is_none());
         assert!(refusal(StatusCode::BAD_GATEWAY).is_none());
     }

@@ -151,10 +151,11 @@ mod tests {
                 glass_ms: Some(60.0),
             }
         );
-        let Event::Second { pictures, kbps, longest_gap_ms, glass_ms, .. } = tally.second(None, at(2000)) else {
+        let Event::Second { pictures, kbps, longest_gap_ms, glass_ms, .. } = tally.second(None, at(2000))
+        else {
             panic!("no second");
         };
-        assert_eq!((pictures, kbps, longest_gap_ms, glass_ms), (0, 0.0, 1360.0, None));
+        assert_eq!((pictures, kbps, longest_gap_ms.round(), glass_ms), (0, 0.0, 1360.0, None));
     }
 
     #[test]
