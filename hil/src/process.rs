@@ -248,6 +248,12 @@ fn tail(log: &Path, lines: usize) -> io::Result<String> {
     Ok(all[all.len().saturating_sub(lines)..].join("\n"))
 }
 
+/// The file that programs in a namespace see as /etc/resolv.conf, if it is there when they start. As `ip netns exec` does
+/// it too, a person who looks around in there sees the same.
+pub fn resolver(namespace: &Namespace) -> PathBuf {
+    sys::resolver(namespace.name())
+}
+
 /// Where a program is: on PATH or in the folders of servers; a name with a slash is a path itself.
 ///
 /// # Errors

@@ -222,6 +222,7 @@ board_dhcp() {
             [ -z "$server" ] || echo "$server" >/etc/resolv.conf
         } >/dev/null 2>&1 </dev/null &' </dev/null
     board_disconnect
+    [ -z "$BOARD_LAB" ] || board_inside ip address delete "$BOARD_GATEWAY/24" dev "$BOARD_TAP"
 }
 
 # board_copy FILE DESTINATION: also into folders that are not there yet; keeps the mode.

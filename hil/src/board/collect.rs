@@ -22,8 +22,13 @@ impl Collection {
 
     /// A text; an empty one is left out.
     pub fn text(&mut self, what: &str, name: &str, text: &str) {
-        if !text.is_empty() {
-            self.add(what, name, |path| fs::write(path, text));
+        self.bytes(what, name, text.as_bytes());
+    }
+
+    /// Bytes; none are left out.
+    pub fn bytes(&mut self, what: &str, name: &str, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.add(what, name, |path| fs::write(path, bytes));
         }
     }
 
@@ -79,7 +84,8 @@ mod tests {
             collection.copy("a core dump", "core", &core);
         }
         let files = collection.finish();
-        let names: Vec<_> = files.iter().map(|file| (file.what.as_str(), file.path.to_str().unwrap())).collect();
+        let names: Vec<_> =
+            files.iter().map(|file| (file.what.as_str(), file.path.to_str().unwrap())).collect();
         assert_eq!(names, [("the metrics", "metrics.txt"), ("a core dump", "core")]);
         assert_eq!(fs::read_to_string(folder.join("core")).unwrap(), "core");
     }

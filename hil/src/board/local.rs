@@ -86,33 +86,6 @@ impl LocalBoard {
         Ok(Self { agent, folder, running: None, metrics: String::new() })
     }
 
-    /// Starts the agent in any namespace; see [`Board::start`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub async fn start_in(&mut self, namespace: &Namespace, deployment: &Deployment) -> Result<(), BoardError> {
-        self.stop().await?;
-        let settings = self.settle(deployment)?;
-        let visit = || {
-            namespace
-                .visit()
-                .map_err(|error| BoardError::Unavailable(format!("the device's namespace cannot be entered: {error}")))
-        };
-        let start = Start {
-            agent: self.agent.clone(),
-            config: self.path("agent.toml"),
-            cores: self.path("cores"),
-            log: self.path("agent.log"),
-            namespace: visit()?,
-        };
-        let endpoint = Endpoint { namespace: visit()?, address: settings.telemetry };
-        let mut program = start.start(0).map_err(|error| BoardError::Unavailable(error.to_string()))?;
-        ready(&mut program, &endpoint).await?;
-        self.running = Some(Running { supervisor: Supervisor::new(start, program), endpoint });
-        Ok(())
-    }
-
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -145,7 +118,9 @@ impl LocalBoard {
     }
 
     fn running(&self) -> Result<&Running, BoardError> {
-        self.running.as_ref().ok_or_else(|| BoardError::Agent("the agent was not started, or is stopped".into()))
+        self.running
+            .as_ref()
+            .ok_or_else(|| BoardError::Agent("the agent was not started, or is stopped".into()))
     }
 }
 
@@ -156,7 +131,25 @@ impl Board for LocalBoard {
     }
 
     async fn start(&mut self, lab: &Lab, deployment: &Deployment) -> Result<(), BoardError> {
-        self.start_in(lab.device(), deployment).await
+        self.stop().await?;
+        let settings = self.settle(deployment)?;
+        let visit = || {
+            lab.device().visit().map_err(|error| {
+                BoardError::Unavailable(format!("the device's namespace cannot be entered: {error}"))
+            })
+        };
+        let start = Start {
+            agent: self.agent.clone(),
+            config: self.path("agent.toml"),
+            cores: self.path("cores"),
+            log: self.path("agent.log"),
+            namespace: visit()?,
+        };
+        let endpoint = Endpoint { namespace: visit()?, address: settings.telemetry };
+        let mut program = start.start(0).map_err(|error| BoardError::Unavailable(error.to_string()))?;
+        ready(&mut program, &endpoint).await?;
+        self.running = Some(Running { supervisor: Supervisor::new(start, program), endpoint });
+        Ok(())
     }
 
     async fn kill_agent(&mut self) -> Result<(), BoardError> {
@@ -168,7 +161,10 @@ impl Board for LocalBoard {
     }
 
     async fn plug_camera(&mut self, _plugged: bool) -> Result<(), BoardError> {
-        Err(BoardError::Unable { board: "local", what: "unplug a camera: a process has none, take the qemu board" })
+        Err(BoardError::Unable {
+            board: "local",
+            what: "unplug a camera: a process has none, take the qemu board",
+        })
     }
 
     async fn step_clock(&mut self, _seconds: i64) -> Result<(), BoardError> {
@@ -180,8 +176,8 @@ impl Board for LocalBoard {
 
     async fn metrics(&mut self) -> Result<String, BoardError> {
         let metrics = self.running()?.endpoint.metrics().await;
-        self.metrics =
-            metrics.map_err(|error| BoardError::Agent(format!("the agent does not tell its metrics: {error}")))?;
+        self.metrics = metrics
+            .map_err(|error| BoardError::Agent(format!("the agent does not tell its metrics: {error}")))?;
         Ok(self.metrics.clone())
     }
 
@@ -204,7 +200,8 @@ impl Board for LocalBoard {
         collection.copy("the agent's log", "agent.log", &self.path("agent.log"));
         collection.copy("the agent's settings", "agent.toml", &self.path("agent.toml"));
         collection.text("the agent's metrics", "metrics.txt", &self.metrics);
-        let cores = files_named(&self.path("cores"), "").into_iter().flat_map(|start| files_named(&start, "core"));
+        let cores =
+            files_named(&self.path("cores"), "").into_iter().flat_map(|start| files_named(&start, "core"));
         for (index, core) in cores.enumerate() {
             collection.copy("a core dump of the agent", &format!("core.{index}"), &core);
         }

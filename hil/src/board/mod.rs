@@ -5,11 +5,17 @@ pub mod labgrid;
 pub mod local;
 mod local_http;
 mod local_supervisor;
+pub mod qemu;
+mod qemu_script;
 pub mod settings;
 
 use std::path::{Path, PathBuf};
 
-use crate::{lab::Lab, record::Artefact, scenario::plan::BoardKind};
+use crate::{
+    lab::{Lab, build::DeviceHost},
+    record::Artefact,
+    scenario::plan::BoardKind,
+};
 
 /// What the agent needs to know, whichever board it runs on.
 #[derive(Clone, Debug)]
@@ -88,4 +94,27 @@ pub struct BoardOptions {
     pub coordinator: Option<String>,
     /// A folder for what the board needs while it runs.
     pub folder: PathBuf,
+}
+
+/// A board of a kind; nothing runs yet.
+///
+/// # Errors
+///
+/// It cannot be had here.
+pub fn open(kind: BoardKind, options: &BoardOptions) -> Result<Box<dyn Board>, BoardError> {
+    match kind {
+        BoardKind::Local => Ok(Box::new(local::LocalBoard::new(options)?)),
+        BoardKind::Qemu => Ok(Box::new(qemu::QemuBoard::new(options)?)),
+        BoardKind::Labgrid => {
+            Err(BoardError::Unavailable("there is no labgrid board in this build of the rig".into()))
+        }
+    }
+}
+
+/// What a lab must be built with for a board of a kind.
+pub fn host_of(kind: BoardKind) -> DeviceHost {
+    match kind {
+        BoardKind::Local => DeviceHost::Process,
+        BoardKind::Qemu | BoardKind::Labgrid => DeviceHost::Lan,
+    }
 }

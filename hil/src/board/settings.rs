@@ -112,8 +112,7 @@ fn rigs(deployment: &Deployment, place: Place<'_>) -> Table {
     ]);
     // On for the first half of each second: what sound and picture are compared by.
     let audio = table([("source", "tone".into()), ("sink", "log".into())]);
-    let signaling =
-        table([("link", deployment.hub.as_str().into()), ("token_file", place.token.into())]);
+    let signaling = table([("link", deployment.hub.as_str().into()), ("token_file", place.token.into())]);
     let telemetry = table([("listen", TELEMETRY.into()), ("log", LOG.into())]);
     let mut all = table([
         ("device", device.into()),
@@ -196,8 +195,11 @@ mod tests {
 
     #[test]
     fn only_a_camera_can_be_pulled_out() {
-        for (source, camera) in [("pattern", false), ("auto", true), ("v4l2:/dev/video0", true), ("file:/a", false)] {
-            let settings = Settings::new(&deployment(&format!("[video]\nsource = \"{source}\"")), PLACE).unwrap();
+        for (source, camera) in
+            [("pattern", false), ("auto", true), ("v4l2:/dev/video0", true), ("file:/a", false)]
+        {
+            let settings =
+                Settings::new(&deployment(&format!("[video]\nsource = \"{source}\"")), PLACE).unwrap();
             assert_eq!(settings.shows_camera(), camera, "{source}");
         }
     }

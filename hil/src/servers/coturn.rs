@@ -1,0 +1,237 @@
+//! coturn as the lab's STUN and TURN server.
+
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::{
+    ADDRESS, ADDRESS6, HUB_PORT, REALM, SECOND_ADDRESS, ServerError,
+    certificate::{Certificate, write_private},
+    place, stun,
+};
+use crate::{
+    lab::namespace::Namespace,
+    process::{Program, Spec, find},
+    scenario::plan::{self, TurnTransport},
+};
+
+/// What it is called in messages.
+const NAME: &str = "coturn";
+/// coturn opens its database, makes its threads and binds its ports in well under a second on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked whether it is there.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Longest wait for one answer of a server on this machine.
+const ANSWER: Duration = Duration::from_millis(300);
+/// Time to end in order.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Lines of its log in a message.
+const TAIL: usize = 12;
+
+/// How coturn is to run, and whether it does.
+#[derive(Debug)]
+pub(super) struct Coturn {
+    program: PathBuf,
+    settings: PathBuf,
+    log: PathBuf,
+    listens: Vec<(SocketAddr, bool)>,
+    certificate: Certificate,
+    running: Option<Program>,
+}
+
+impl Coturn {
+    /// Writes its settings and starts it.
+    pub(super) async fn start(
+        namespace: &Namespace,
+        wanted: &plan::Servers,
+        secret: &str,
+        folder: &Path,
+    ) -> Result<Self, ServerError> {
+        let program = find("turnserver", NAME)?;
+        let listening = addresses(namespace);
+        let ports = Ports::of(wanted)?;
+        let certificate = Certificate::make(folder, &listening)?;
+        let settings = folder.join("turnserver.conf");
+        write_private(&settings, &text(&listening, ports, secret, &certificate, folder))?;
+        let mut coturn = Self {
+            program,
+            settings,
+            log: folder.join("coturn.log"),
+            listens: ports.sockets(&listening),
+            certificate,
+            running: None,
+        };
+        coturn.revive(namespace).await?;
+        Ok(coturn)
+    }
+
+    /// The certificate of TURN over TLS, PEM.
+    pub(super) fn authority(&self) -> &str {
+        &self.certificate.pem
+    }
+
+    /// Starts it again, with the same settings; returns when it answers.
+    pub(super) async fn revive(&mut self, namespace: &Namespace) -> Result<(), ServerError> {
+        for (address, on_udp) in &self.listens {
+            place::is_free(namespace, NAME, *address, *on_udp)?;
+        }
+        let mut program = Program::start(Spec {
+            what: NAME,
+            program: &self.program,
+            args: vec!["-c".into(), self.settings.clone().into()],
+            env: Vec::new(),
+            namespace: Some(namespace),
+            log: &self.log,
+            pipe_stdout: false,
+        })?;
+        ready(&mut program, namespace, &self.listens).await?;
+        self.running = Some(program);
+        Ok(())
+    }
+
+    /// Kills it.
+    pub(super) async fn kill(&mut self) {
+        if let Some(mut program) = self.running.take() {
+            program.kill().await;
+        }
+    }
+
+    /// Ends it in order.
+    pub(super) async fn stop(&mut self) {
+        if let Some(mut program) = self.running.take() {
+            program.stop(GOODBYE).await;
+        }
+    }
+
+    /// Its end, if it ended without having been told to.
+    pub(super) fn fault(&mut self) -> Option<ServerError> {
+        self.running.as_mut()?.ended_early().map(Into::into)
+    }
+}
+
+/// The addresses that it listens at: those of the lab that the namespace has. Two of IPv4 also let it answer RFC 5780.
+fn addresses(namespace: &Namespace) -> Vec<IpAddr> {
+    let others = [SECOND_ADDRESS.into(), ADDRESS6.into()];
+    let others = others.into_iter().filter(|address| place::has_address(namespace, *address));
+    // Without the first, binding to it says so.
+    [ADDRESS.into()].into_iter().chain(others).collect()
+}
+
+/// Its ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ports {
+    turn: u16,
+    turns: u16,
+    /// The other port of RFC 5780.
+    other: u16,
+    /// coturn wants another one for TLS too.
+    other_turns: u16,
+}
+
+impl Ports {
+    fn of(wanted: &plan::Servers) -> Result<Self, ServerError> {
+        let (turn, turns) = (wanted.turn_port, wanted.turns_port);
+        for (port, first, second) in [
+            (turn == turns).then_some((turn, "TURN over UDP and TCP", "TURN over TLS")),
+            (turn == HUB_PORT).then_some((turn, "TURN over UDP and TCP", "the hub")),
+            (turns == HUB_PORT).then_some((turns, "TURN over TLS", "the hub")),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            return Err(ServerError::SamePort { port, first, second });
+        }
+        // As in RFC 5389's registry entry, the next one; or what is free after it.
+        let after = |port: u16, taken: &[u16]| {
+            (1..=u16::MAX)
+                .map(|step| port.checked_add(step).unwrap_or(step.max(1024)))
+                .find(|port| !taken.contains(port))
+                .unwrap_or(port)
+        };
+        let other = after(turn, &[turn, turns, HUB_PORT]);
+        let other_turns = after(turns, &[turn, turns, other, HUB_PORT]);
+        Ok(Self { turn, turns, other, other_turns })
+    }
+
+    /// Where it listens, and whether by UDP too.
+    fn sockets(self, addresses: &[IpAddr]) -> Vec<(SocketAddr, bool)> {
+        let mut sockets = Vec::new();
+        for address in addresses {
+            sockets.push((SocketAddr::new(*address, self.turn), true));
+            // Only of the first address of each family: see `text`.
+            if *address != IpAddr::from(SECOND_ADDRESS) {
+                sockets.push((SocketAddr::new(*address, self.turns), false));
+            }
+        }
+        sockets
+    }
+}
+
+/// turnserver.conf.
+fn text(
+    addresses: &[IpAddr],
+    ports: Ports,
+    secret: &str,
+    certificate: &Certificate,
+    folder: &Path,
+) -> String {
+    let mut text = String::from("# coturn in the lab's internet.\n");
+    for address in addresses {
+        let _ = writeln!(text, "listening-ip={address}");
+    }
+    // One address of each family relays: the lab's routers then see one peer, as with most servers.
+    for address in addresses.iter().filter(|address| **address != IpAddr::from(SECOND_ADDRESS)) {
+        let _ = writeln!(text, "relay-ip={address}");
+        // `tls-listening-port` would take the port at all addresses, and the second one's is the hub's second door.
+        let _ = writeln!(text, "aux-server={}", SocketAddr::new(*address, ports.turns));
+    }
+    let _ = writeln!(text, "listening-port={}\nalt-listening-port={}", ports.turn, ports.other);
+    let _ = writeln!(text, "cert={}\npkey={}", certificate.file.display(), certificate.key_file.display());
+    let _ = writeln!(text, "realm={REALM}\nuse-auth-secret\nstatic-auth-secret={secret}");
+    let _ = writeln!(text, "userdb={}", folder.join("turndb").display());
+    let _ = writeln!(text, "pidfile={}", folder.join("coturn.pid").display());
+    // RFC 8656 section 7.2 recommends the dynamic ports.
+    text.push_str("min-port=49152\nmax-port=65535\nfingerprint\nno-multicast-peers\nno-dtls\nno-cli\n");
+    text.push_str("log-file=stdout\nsimple-log\nnew-log-timestamp\nverbose\n");
+    text
+}
+
+/// Waits until all its ports answer.
+async fn ready(
+    program: &mut Program,
+    namespace: &Namespace,
+    listens: &[(SocketAddr, bool)],
+) -> Result<(), ServerError> {
+    let deadline = Instant::now() + PATIENCE;
+    for (address, on_udp) in listens {
+        while !answers(namespace, *address, *on_udp).await {
+            if let Some(ended) = program.ended_early() {
+                return Err(ended.into());
+            }
+            if Instant::now() >= deadline {
+                let tail = program.log_tail(TAIL);
+                return Err(ServerError::Silent { what: NAME, address: *address, patience: PATIENCE, tail });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
+async fn answers(namespace: &Namespace, address: SocketAddr, on_udp: bool) -> bool {
+    let asked = async {
+        if on_udp {
+            let request = stun::binding().ok()?;
+            let mut channel =
+                super::channel::Channel::open(namespace, TurnTransport::Udp, address, "").await.ok()?;
+            channel.ask(&request).await.ok()?;
+        }
+        place::tcp(namespace, address).await.ok()
+    };
+    timeout(ANSWER, asked).await.ok().flatten().is_some()
+}
