@@ -127,10 +127,10 @@ impl Parcel {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(&format!("tar: {error}")))?;
-        let packed = pack.stdout.take().and_then(|out| Stdio::try_from(out).ok());
+        let packed = pack.stdout.take().and_then(|output| output.into_owned_fd().ok());
         let packed = packed.ok_or_else(|| failed("tar has no output"))?;
         // GNU's tar and busybox's replace a file that is there, so the agent may run.
-        let unpack = command.arg(format!("{as_root}tar -x -C /")).stdin(packed).output();
+        let unpack = command.arg(format!("{as_root}tar -x -C /")).stdin(Stdio::from(packed)).output();
         let output = timeout(COPIED_WITHIN, unpack).await;
         let output = output
             .map_err(|_| failed(&format!("it takes longer than {COPIED_WITHIN:?}")))?

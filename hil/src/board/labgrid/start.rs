@@ -32,9 +32,8 @@ const LAST_LINES: usize = 12;
 impl LabgridBoard {
     /// Has the board up in a lab; it is so already after the first start there.
     pub(super) async fn reach(&mut self, lab: &Lab) -> Result<(), BoardError> {
-        let address = lab.addresses().device.v4.ok_or(BoardError::Unable {
-            board: "labgrid",
-            what: "be without IPv4, by which it is reached",
+        let address = lab.lan().map(|lan| lan.leases.0).ok_or_else(|| {
+            BoardError::Unavailable("a labgrid board has a network card: build the lab with DeviceHost::Lan".into())
         })?;
         if let Some(up) = &mut self.up {
             let same = up.lab == lab.name() && up.address == address;
