@@ -16,7 +16,7 @@ use p2pcam_hil::{
         Board, BoardError,
         labgrid::{LabgridBoard, LabgridOptions, place::Place},
     },
-    lab::nat::{Behaviour, Policy},
+    lab::nat::{Behaviour, Kind},
     scenario::plan::{BoardKind, RouterKind, RouterPlan},
 };
 
@@ -57,11 +57,11 @@ fn is_here(interface: &str) -> bool {
     Path::new("/sys/class/net").join(interface).exists()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_board_of_a_place_is_flashed_started_watched_and_given_back() {
     let Some([image, agent, key]) = bench() else { return };
     let router =
-        RouterPlan { kind: RouterKind::Computed(Behaviour::default()), forwards: Vec::new() };
+        RouterPlan { kind: RouterKind::Computed(Behaviour::of(Kind::ALL[0])), forwards: Vec::new() };
     let Some(world) = World::new("labgrid", BoardKind::Labgrid, vec![router]).await else { return };
     let options = p2pcam_hil::board::BoardOptions {
         place: Some(env::var("LG_PLACE").expect("the bench names its place")),

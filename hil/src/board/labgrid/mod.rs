@@ -38,7 +38,7 @@ use super::{
     settings::{Settings, reached_hub},
 };
 use crate::{
-    lab::{Lab, Taken},
+    lab::{Lab, build::taken::Taken},
     process::Program,
     record::Artefact,
     scenario::plan::BoardKind,
@@ -80,7 +80,7 @@ struct Up {
     /// Where the journal was when the agent was started.
     cursor: String,
     _interface: Taken,
-    console: Option<Program>,
+    _console: Option<Program>,
 }
 
 impl LabgridBoard {

@@ -96,7 +96,7 @@ impl LabgridBoard {
         shell.ask(&wait, UP_WITHIN + SOON).await.map_err(broken)?;
         let lab = lab.name().to_owned();
         let cursor = String::new();
-        Ok(Up { lab, address, shell, link, settings: None, cursor, _interface: interface, console })
+        Ok(Up { lab, address, shell, link, settings: None, cursor, _interface: interface, _console: console })
     }
 
     /// Has what the console says written down, from before the board is switched on.
