@@ -106,7 +106,8 @@ pub fn open(kind: BoardKind, options: &BoardOptions) -> Result<Box<dyn Board>, B
         BoardKind::Local => Ok(Box::new(local::LocalBoard::new(options)?)),
         BoardKind::Qemu => Ok(Box::new(qemu::QemuBoard::new(options)?)),
         BoardKind::Labgrid => {
-            Err(BoardError::Unavailable("there is no labgrid board in this build of the rig".into()))
+            let options = labgrid::LabgridOptions::new(options)?;
+            Ok(Box::new(labgrid::LabgridBoard::new(options)?))
         }
     }
 }
