@@ -99,9 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     // One board of the other kinds is one board.
     let labs = match options.board {
-        BoardKind::Local => {
-            args.labs.map_or((cores * LABS_PER_CORE).min(MOST_LABS), NonZeroUsize::get)
-        }
+        BoardKind::Local => args.labs.map_or((cores * LABS_PER_CORE).min(MOST_LABS), NonZeroUsize::get),
         _ => 1,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -55,7 +55,11 @@ impl SessionArgs {
             Some(agent) => agent.clone(),
             None => beside(&viewer, "p2pcam-agent")?,
         };
-        ensure!(agent.is_file(), "there is no agent at {}: build it, or name it with --agent", agent.display());
+        ensure!(
+            agent.is_file(),
+            "there is no agent at {}: build it, or name it with --agent",
+            agent.display()
+        );
         ensure!(
             self.board != BoardKind::Labgrid || self.place.is_some(),
             "--board labgrid needs the name of a place: --place NAME, or LG_PLACE"
@@ -153,7 +157,8 @@ fn beside(own: &Path, name: &str) -> anyhow::Result<PathBuf> {
 pub fn progress(count: usize) -> ProgressBar {
     let bar = ProgressBar::new(count as u64);
     // The template is this line's own.
-    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} [{wide_bar}] {elapsed_precise}, {eta_precise} to go, {msg}")
+    if let Ok(style) =
+        ProgressStyle::with_template("{pos}/{len} [{wide_bar}] {elapsed_precise}, {eta_precise} to go, {msg}")
     {
         bar.set_style(style);
     }

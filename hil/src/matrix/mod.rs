@@ -11,8 +11,8 @@ use crate::{
     },
     record::Cell,
     scenario::plan::{
-        BoardPlan, Expect, Network, PathKind, Plan, RouterKind, RouterPlan, Servers, Side, TurnTransport, Uplink,
-        ViewerKind, ViewerPlan,
+        BoardPlan, Expect, Network, PathKind, Plan, RouterKind, RouterPlan, Servers, Side, TurnTransport,
+        Uplink, ViewerKind, ViewerPlan,
     },
 };
 pub use truth::truth;
@@ -82,6 +82,8 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
         expect: Expect {
             path: Some(path),
             error: (path == PathKind::None).then(|| "no-path".into()),
+            // The device must say what would help.
+            error_text: (path == PathKind::None).then(|| "TURN".into()),
             ..Expect::default()
         },
         plant: None,

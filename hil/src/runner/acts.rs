@@ -42,22 +42,27 @@ pub fn timetable(events: &[TimedEvent]) -> Vec<(Duration, Act<'_>)> {
 /// How long an event lasts; `None` for what happens at once.
 pub fn lasts(event: &Event) -> Option<Duration> {
     match event {
-        Event::CutUplink { lasts, .. }
-        | Event::KillServer { lasts, .. }
-        | Event::UnplugCamera { lasts } => Some(*lasts),
+        Event::CutUplink { lasts, .. } | Event::KillServer { lasts, .. } | Event::UnplugCamera { lasts } => {
+            Some(*lasts)
+        }
         _ => None,
     }
 }
 
-impl Act<'_> {
+impl<'a> Act<'a> {
+    /// What it is half of.
+    pub fn event(self) -> &'a Event {
+        let (Self::Begin(event) | Self::End(event)) = self;
+        event
+    }
+
     /// For people. Beginning and end of the same event have the same words.
     pub fn words(self) -> String {
-        let (Self::Begin(event) | Self::End(event)) = self;
         let whose = |side: &SideName| match side {
             SideName::Device => "the device's",
             SideName::Viewer => "the viewers'",
         };
-        match event {
+        match self.event() {
             Event::RebootRouter { side } => format!("{} router reboots", whose(side)),
             Event::ChangeWanAddress { side } => format!("{} router gets another address", whose(side)),
             Event::SwitchUplink { side } => format!("{} uplink is switched", whose(side)),
@@ -69,17 +74,6 @@ impl Act<'_> {
             Event::UnplugCamera { .. } => "the camera is pulled out".into(),
             Event::StepClock { seconds } => format!("the device's clock jumps by {seconds} s"),
         }
-    }
-
-    /// Whether viewers may lose pictures by it.
-    pub fn disturbs(self) -> bool {
-        let (Self::Begin(event) | Self::End(event)) = self;
-        // Pictures do not go through the hub, nor do they need the wall clock; a worse line is for the expectations
-        // on freezes.
-        !matches!(
-            event,
-            Event::SetLine { .. } | Event::KillServer { server: ServerName::Hub, .. } | Event::StepClock { .. }
-        )
     }
 }
 
@@ -155,12 +149,18 @@ mod tests {
         let second = Duration::from_secs(1);
         let cut = Event::CutUplink { side: SideName::Device, lasts: 10 * second };
         let reboot = Event::RebootRouter { side: SideName::Viewer };
-        let events =
-            [TimedEvent { at: 5 * second, event: cut.clone() }, TimedEvent { at: 8 * second, event: reboot.clone() }];
+        let events = [
+            TimedEvent { at: 5 * second, event: cut.clone() },
+            TimedEvent { at: 8 * second, event: reboot.clone() },
+        ];
         let acts = timetable(&events);
         assert_eq!(
             acts,
-            [(5 * second, Act::Begin(&cut)), (8 * second, Act::Begin(&reboot)), (15 * second, Act::End(&cut))]
+            [
+                (5 * second, Act::Begin(&cut)),
+                (8 * second, Act::Begin(&reboot)),
+                (15 * second, Act::End(&cut))
+            ]
         );
         assert_eq!(acts[0].1.words(), acts[2].1.words());
     }

@@ -13,7 +13,10 @@ use crate::{
     board::Board,
     lab::Lab,
     record::{Artefact, LineSample, Seen, Step, ms},
-    scenario::plan::{PathKind, Plan, SideName, ViewerKind, ViewerPlan},
+    scenario::{
+        disturbs,
+        plan::{PathKind, Plan, SideName, ViewerKind, ViewerPlan},
+    },
     servers::Servers,
     viewer::{self, Event, Viewer, ViewerError, Watch},
 };
@@ -115,7 +118,7 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
                 outcome.steps.push(Step {
                     ms: ms(started.elapsed()),
                     what: act.words(),
-                    disturbs: act.disturbs(),
+                    disturbs: disturbs(plan, act.event()),
                     until_ms: None,
                 });
                 let mut rig = Acts { lab, servers, board };
