@@ -82,7 +82,7 @@ impl Coturn {
     /// Starts it again, with the same settings; returns when it answers.
     pub(super) async fn revive(&mut self, namespace: &Namespace) -> Result<(), ServerError> {
         for (address, on_udp) in &self.listens {
-            place::is_free(namespace, NAME, *address, *on_udp)?;
+            place::free(namespace, NAME, *address, *on_udp).await?;
         }
         let mut program = Program::start(Spec {
             what: NAME,

@@ -244,6 +244,8 @@ async fn a_port_that_is_taken_is_told_with_who_wants_it_and_where() {
     assert!(error.to_string().contains("/no/such/p2pcam-agent"), "{error}");
     // What was started before the fault is gone: the ports are free again.
     let servers = Servers::start(&lab, &plan.servers, &programs, folder.path()).await;
+    drop(servers.unwrap_or_else(|error| panic!("{error}")));
+    let servers = Servers::start(&lab, &plan.servers, &programs, folder.path()).await;
     servers.unwrap_or_else(|error| panic!("{error}")).stop().await;
 }
 

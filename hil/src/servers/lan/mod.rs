@@ -95,7 +95,7 @@ impl LanServer {
         let folder = &folder.canonicalize().map_err(ServerError::file(folder))?;
         let program = find(NAME, "dnsmasq-base")?;
         let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53);
-        place::is_free(namespace, NAME, here, true)?;
+        place::free(namespace, NAME, here, true).await?;
         let leases = folder.join("leases");
         // Of an earlier lab: its board's.
         match fs::remove_file(&leases) {
