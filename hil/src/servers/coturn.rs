@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    ADDRESS, ADDRESS6, HUB_PORT, REALM, SECOND_ADDRESS, ServerError,
+    ADDRESS, ADDRESS6, HUB_PORT, REALM, SECOND_ADDRESS, SECOND_ADDRESS6, ServerError,
     certificate::{Certificate, write_private},
     place, stun,
 };
@@ -82,7 +82,7 @@ impl Coturn {
     /// Starts it again, with the same settings; returns when it answers.
     pub(super) async fn revive(&mut self, namespace: &Namespace) -> Result<(), ServerError> {
         for (address, on_udp) in &self.listens {
-            place::is_free(namespace, NAME, *address, *on_udp)?;
+            place::free(namespace, NAME, *address, *on_udp).await?;
         }
         let mut program = Program::start(Spec {
             what: NAME,
@@ -118,12 +118,17 @@ impl Coturn {
     }
 }
 
-/// The addresses that it listens at: those of the lab that the namespace has. Two of IPv4 also let it answer RFC 5780.
+/// The addresses that it listens at: those of the lab that the namespace has. Two of a family let it answer RFC 5780.
 fn addresses(namespace: &Namespace) -> Vec<IpAddr> {
-    let others = [SECOND_ADDRESS.into(), ADDRESS6.into()];
+    let others = [SECOND_ADDRESS.into(), ADDRESS6.into(), SECOND_ADDRESS6.into()];
     let others = others.into_iter().filter(|address| place::has_address(namespace, *address));
     // Without the first, binding to it says so.
     [ADDRESS.into()].into_iter().chain(others).collect()
+}
+
+/// Whether it is the one of its family that relays, and that TLS is at.
+fn is_first(address: IpAddr) -> bool {
+    address != IpAddr::from(SECOND_ADDRESS) && address != IpAddr::from(SECOND_ADDRESS6)
 }
 
 /// Its ports.
@@ -166,7 +171,7 @@ impl Ports {
         for address in addresses {
             sockets.push((SocketAddr::new(*address, self.turn), true));
             // Only of the first address of each family: see `text`.
-            if *address != IpAddr::from(SECOND_ADDRESS) {
+            if is_first(*address) {
                 sockets.push((SocketAddr::new(*address, self.turns), false));
             }
         }
@@ -187,7 +192,7 @@ fn text(
         let _ = writeln!(text, "listening-ip={address}");
     }
     // One address of each family relays: the lab's routers then see one peer, as with most servers.
-    for address in addresses.iter().filter(|address| **address != IpAddr::from(SECOND_ADDRESS)) {
+    for address in addresses.iter().filter(|address| is_first(**address)) {
         let _ = writeln!(text, "relay-ip={address}");
         // `tls-listening-port` would take the port at all addresses, and the second one's is the hub's second door.
         // Where coturn listens for TCP it takes TLS too.

@@ -36,13 +36,13 @@ pub(super) struct Door {
 
 impl Door {
     /// Listens at addresses of the namespace and passes connections on to another of it.
-    pub(super) fn open(
+    pub(super) async fn open(
         namespace: &Namespace,
         at: &[SocketAddr],
         to: SocketAddr,
     ) -> Result<Self, ServerError> {
         for address in at {
-            place::is_free(namespace, NAME, *address, false)?;
+            place::free(namespace, NAME, *address, false).await?;
         }
         let bind = |address: &SocketAddr| -> io::Result<StdTcpListener> {
             let listener = StdTcpListener::bind(address)?;

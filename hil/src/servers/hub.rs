@@ -98,7 +98,7 @@ impl Hub {
 
     /// Starts it again, with the same settings, state and tokens; returns when it answers.
     pub(super) async fn revive(&mut self, namespace: &Namespace) -> Result<(), ServerError> {
-        place::is_free(namespace, NAME, self.listens, false)?;
+        place::free(namespace, NAME, self.listens, false).await?;
         let mut program = Program::start(Spec {
             what: NAME,
             program: &self.program,

@@ -104,7 +104,7 @@ impl Servers {
             }
         };
         let mut servers = Self { wanted: wanted.clone(), secret, coturn, hub, door: None };
-        match servers.open_door(namespace) {
+        match servers.open_door(namespace).await {
             Ok(door) => servers.door = Some(door),
             Err(error) => {
                 servers.stop().await;
@@ -114,13 +114,13 @@ impl Servers {
         Ok(servers)
     }
 
-    fn open_door(&self, namespace: &Namespace) -> Result<Door, ServerError> {
+    async fn open_door(&self, namespace: &Namespace) -> Result<Door, ServerError> {
         let addresses = [IpAddr::from(SECOND_ADDRESS), SECOND_ADDRESS6.into()].into_iter();
         let doors: Vec<_> = addresses
             .filter(|address| place::has_address(namespace, *address))
             .map(|address| SocketAddr::new(address, self.wanted.turns_port))
             .collect();
-        Door::open(namespace, &doors, SocketAddr::new(ADDRESS.into(), HUB_PORT))
+        Door::open(namespace, &doors, SocketAddr::new(ADDRESS.into(), HUB_PORT)).await
     }
 
     /// The hub's WebSocket address for a device there.

@@ -3,12 +3,21 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket as StdUdpSocket},
+    time::{Duration, Instant},
 };
 
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::{
+    net::{TcpSocket, TcpStream, UdpSocket},
+    time::sleep,
+};
 
 use super::ServerError;
 use crate::lab::namespace::Namespace;
+
+/// A server that was dropped a moment ago may still be ending, and have its ports.
+const ENDING: Duration = Duration::from_millis(500);
+/// How often a port is tried.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A UDP socket in a namespace that speaks with one other.
 pub(super) fn udp(namespace: &Namespace, to: SocketAddr) -> io::Result<UdpSocket> {
@@ -43,23 +52,32 @@ pub(super) fn has_address(namespace: &Namespace, address: IpAddr) -> bool {
     namespace.run(|| StdUdpSocket::bind((address, 0))).is_ok()
 }
 
-/// Whether a server may listen at an address in a namespace, on UDP too if it will; the socket is closed again.
-pub(super) fn is_free(
+/// Waits until a server may listen at an address in a namespace, on UDP too if it will; the socket is closed again.
+pub(super) async fn free(
     namespace: &Namespace,
     what: &'static str,
     address: SocketAddr,
     on_udp: bool,
 ) -> Result<(), ServerError> {
-    let tried = namespace.run(|| {
-        TcpListener::bind(address)?;
-        if on_udp {
-            StdUdpSocket::bind(address)?;
+    let tried = || {
+        namespace.run(|| {
+            TcpListener::bind(address)?;
+            if on_udp {
+                StdUdpSocket::bind(address)?;
+            }
+            Ok(())
+        })
+    };
+    let deadline = Instant::now() + ENDING;
+    loop {
+        let Err(error) = tried() else { return Ok(()) };
+        let namespace = namespace.name().to_owned();
+        if error.kind() != io::ErrorKind::AddrInUse {
+            return Err(ServerError::NoAddress { what, address, namespace, error });
         }
-        Ok(())
-    });
-    let namespace = namespace.name().to_owned();
-    tried.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => ServerError::PortTaken { what, address, namespace },
-        _ => ServerError::NoAddress { what, address, namespace, error },
-    })
+        if Instant::now() >= deadline {
+            return Err(ServerError::PortTaken { what, address, namespace });
+        }
+        sleep(PAUSE).await;
+    }
 }

@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longest wait for one answer of a server on this machine.
 const ANSWER: Duration = Duration::from_millis(200);
+/// The kernel makes an interface's link-local address of its MAC address (ip-sysctl, `addr_gen_mode`).
+const EUI64: &str = "0";
 /// Lines of its log in a message.
 const TAIL: usize = 12;
 /// Addresses of the name that tells a NAT64's prefix (RFC 7050 section 8.2), in IPv4 and with the prefix that the lab
@@ -93,7 +95,7 @@ impl LanServer {
         let folder = &folder.canonicalize().map_err(ServerError::file(folder))?;
         let program = find(NAME, "dnsmasq-base")?;
         let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53);
-        place::is_free(namespace, NAME, here, true)?;
+        place::free(namespace, NAME, here, true).await?;
         let leases = folder.join("leases");
         // Of an earlier lab: its board's.
         match fs::remove_file(&leases) {
@@ -101,6 +103,9 @@ impl LanServer {
                 return Err(ServerError::file(&leases)(error));
             }
             _ => {}
+        }
+        if lan.is_some() {
+            link_local(namespace)?;
         }
         let resolver = if lan.is_none() { Some(Resolver::write(namespace)?) } else { None };
         let mut program = Program::start(Spec {
@@ -147,6 +152,22 @@ impl LanServer {
     pub fn artefacts(&self) -> Vec<Artefact> {
         vec![Artefact { what: "dnsmasq's log".into(), path: "dnsmasq.log".into() }]
     }
+}
+
+/// Lets the kernel give a link-local address to the board's interface, there or to come: router advertisements are sent
+/// from one (RFC 4861 section 4.2), and the lab keeps them from its own.
+fn link_local(namespace: &Namespace) -> Result<(), ServerError> {
+    let written = namespace.run(|| {
+        for interface in ["default", BOARD_INTERFACE] {
+            match fs::write(format!("/proc/sys/net/ipv6/conf/{interface}/addr_gen_mode"), EUI64) {
+                // The interface is to come, or the kernel has no IPv6.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                written => written?,
+            }
+        }
+        Ok(())
+    });
+    written.map_err(ServerError::failed("board0 cannot be given a link-local address"))
 }
 
 /// dnsmasq(8). Nothing of this machine's /etc is read.

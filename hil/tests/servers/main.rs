@@ -1,118 +1,34 @@
 //! Real servers in real labs. Takes root, coturn, dnsmasq and the agent; without one of them, says so and runs nothing.
 #![allow(clippy::expect_used)]
 
+mod lan;
+mod support;
+
 use std::{
     env, fs,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
 use p2pcam_hil::{
-    lab::{
-        DeviceHost, Lab, LabError,
-        build::BOARD_INTERFACE,
-        fabric::Policy,
-        namespace::{Namespace, NamespaceError},
-        nat::{Behaviour, Kind},
-    },
-    process::{Program, Spec, find},
+    lab::{DeviceHost, Lab, fabric::Policy},
+    process::{Program, Spec},
     record::Check,
-    scenario::plan::{
-        self, BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, ServerName, Side, TurnTransport,
-        Uplink, ViewerKind, ViewerPlan,
-    },
-    servers::{HUB_PORT, Programs, Servers, lan::LanServer},
+    scenario::plan::{self, Network, ServerName, Side},
+    servers::{HUB_PORT, Programs, Servers},
 };
+use support::{SOON, bad, build, output, plan, side, wait_until, wanted};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{client::IntoClientRequest, http::HeaderValue};
 
-/// For what must happen soon, on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
 /// Set for the copy of this test program that plays a rig: its folder.
 const ROLE: &str = "P2PHIL_TEST_SERVERS";
 /// The lab of that copy.
 const KILLED: &str = "srv-killed";
-/// What may name the agent; otherwise it is taken from where this test is built to.
-const AGENT: &str = "P2PHIL_AGENT";
-
-fn side(policy: Policy) -> Side {
-    let behaviour = Behaviour::of("EIM/APDF".parse::<Kind>().expect("a kind"));
-    let router = RouterPlan { kind: RouterKind::Computed(behaviour), forwards: Vec::new() };
-    let uplink = Uplink { routers: vec![router], policy, ..Uplink::default() };
-    Side { network: Network::Ipv4, uplink, spare: None }
-}
-
-fn wanted() -> plan::Servers {
-    let turn = [TurnTransport::Udp, TurnTransport::Tcp, TurnTransport::Tls].into();
-    plan::Servers { stun: true, turn, turn_port: 3478, turns_port: 443 }
-}
-
-fn plan(viewer: Policy) -> Plan {
-    let viewers = vec![ViewerPlan {
-        name: "one".into(),
-        kind: ViewerKind::Headless,
-        at: Duration::ZERO,
-        relay_only: false,
-    }];
-    Plan {
-        name: "servers".into(),
-        about: "Servers run.".into(),
-        seed: 7,
-        time: Duration::from_secs(1),
-        device: side(Policy::Open),
-        viewer: side(viewer),
-        shared_cgn: None,
-        servers: wanted(),
-        board: BoardPlan::default(),
-        viewers,
-        events: Vec::new(),
-        expect: Expect::default(),
-        plant: None,
-    }
-}
-
-/// `None`, and a word, where it cannot be built or the agent was not.
-fn build(name: &str, plan: &Plan, host: DeviceHost) -> Option<(Lab, Programs)> {
-    let beside = || env::current_exe().ok()?.ancestors().nth(2).map(|folder| folder.join("p2pcam-agent"));
-    let agent = env::var_os(AGENT).map(PathBuf::from).or_else(beside).filter(|agent| agent.exists());
-    let Some(agent) = agent else {
-        println!("not run: no p2pcam-agent beside this test: `cargo build -p p2pcam-agent`");
-        return None;
-    };
-    match Lab::build(name, plan, host) {
-        Err(LabError::Namespace(NamespaceError::NotRoot)) => {
-            println!("not run: namespaces take root");
-            None
-        }
-        built => Some((built.expect("a lab"), Programs { agent })),
-    }
-}
-
-fn bad(checks: &[Check]) -> Vec<&Check> {
-    checks.iter().filter(|check| !check.ok).collect()
-}
-
-/// Runs a program to its end in a namespace; what it wrote.
-async fn output(namespace: &Namespace, folder: &Path, program: &str, args: &[&str]) -> String {
-    let log = folder.join("output.log");
-    let _ = fs::remove_file(&log);
-    let mut program = Program::start(Spec {
-        what: program,
-        program: &find(program, program).expect("it is installed"),
-        args: args.iter().map(Into::into).collect(),
-        env: Vec::new(),
-        namespace: Some(namespace),
-        log: &log,
-        pipe_stdout: false,
-    })
-    .expect("it starts");
-    timeout(SOON, program.wait()).await.expect("in time").expect("a status");
-    fs::read_to_string(log).expect("its output")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_are_answered_through_their_routers_as_far_as_their_networks_allow() {
@@ -328,6 +244,8 @@ async fn a_port_that_is_taken_is_told_with_who_wants_it_and_where() {
     assert!(error.to_string().contains("/no/such/p2pcam-agent"), "{error}");
     // What was started before the fault is gone: the ports are free again.
     let servers = Servers::start(&lab, &plan.servers, &programs, folder.path()).await;
+    drop(servers.unwrap_or_else(|error| panic!("{error}")));
+    let servers = Servers::start(&lab, &plan.servers, &programs, folder.path()).await;
     servers.unwrap_or_else(|error| panic!("{error}")).stop().await;
 }
 
@@ -360,13 +278,6 @@ fn a_killed_rig_leaves_no_server() {
         let pids = Command::new("ip").args(["netns", "pids", &format!("p2phil-{KILLED}-net")]).output();
         String::from_utf8_lossy(&pids.expect("ip").stdout).lines().count()
     };
-    let wait_until = |what: &str, condition: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + SOON;
-        while !condition() {
-            assert!(Instant::now() < deadline, "not in time: {what}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    };
     wait_until("the servers run", &|| folder.path().join("started").exists());
     assert!(inside() >= 2, "coturn and the hub: {}", inside());
     rig.kill().expect("it is killed");
@@ -376,95 +287,4 @@ fn a_killed_rig_leaves_no_server() {
         let removed = Command::new("ip").args(["netns", "del", &format!("p2phil-{KILLED}-{end}")]).status();
         assert!(removed.expect("ip").success(), "{end}");
     }
-}
-
-/// A board's network card: one end is `board0` of the lab, the other in a namespace that plays the board.
-fn cable(lab: &Lab, board: &Namespace) {
-    let lan = lab.lan().expect("a LAN");
-    let ip = |args: String| {
-        let done = Command::new("ip").args(args.split(' ')).status().expect("ip");
-        assert!(done.success(), "ip {args}");
-    };
-    let (here, there) = (lab.device().name(), board.name());
-    ip(format!("link add {BOARD_INTERFACE} netns {here} type veth peer name eth0 netns {there}"));
-    ip(format!("-n {here} addr add {}/{} dev {BOARD_INTERFACE}", lan.gateway, lan.prefix));
-    ip(format!("-n {here} link set {BOARD_INTERFACE} up"));
-    ip(format!("-n {there} link set eth0 up"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_board_with_dhcp_needs_no_set_up() {
-    let plan = plan(Policy::Open);
-    let Some((lab, _)) = build("srv-lan", &plan, DeviceHost::Lan) else { return };
-    let Ok(busybox) = find("busybox", "busybox") else {
-        return println!("not run: no DHCP client: install the package busybox");
-    };
-    let folder = tempfile::tempdir().expect("a folder");
-    let lan = LanServer::start(&lab, &plan.device, &folder.path().join("lan")).await;
-    let mut lan = lan.unwrap_or_else(|error| panic!("{error}"));
-    let error =
-        lan.wait_for_lease(Duration::from_millis(50)).await.expect_err("there is no board").to_string();
-    assert!(error.contains("no device asked for an address on board0 of p2phil-srv-lan-dev"), "{error}");
-
-    let board = Namespace::create("srv-board").expect("a namespace");
-    cable(&lab, &board);
-    let script = folder.path().join("script");
-    fs::write(
-        &script,
-        "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\nenv\nip addr add $ip/$mask dev $interface\n",
-    )
-    .expect("a file");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a program");
-    let script = script.to_string_lossy();
-    let busybox = busybox.to_string_lossy();
-    let args = [
-        "udhcpc",
-        "-i",
-        "eth0",
-        "-n",
-        "-q",
-        "-f",
-        "-t",
-        "10",
-        "-T",
-        "1",
-        "-x",
-        "hostname:board",
-        "-s",
-        &script,
-    ];
-    let began = Instant::now();
-    let words = output(&board, folder.path(), &busybox, &args).await;
-    let lease = lan.wait_for_lease(SOON).await.unwrap_or_else(|error| panic!("{error}"));
-    println!("{lease:?} after {:?}", began.elapsed());
-    let wanted = lab.lan().expect("a LAN");
-    assert_eq!((lease.address, lease.name.as_deref()), (wanted.leases.0, Some("board")), "{words}");
-    for line in ["ip=192.168.1.2", "mask=24", "router=192.168.1.1", "dns=192.168.1.1", "lease=120"] {
-        assert!(words.lines().any(|found| found == line), "{line}: {words}");
-    }
-    let answer =
-        output(&board, folder.path(), &busybox, &["nslookup", "turn.p2pcam.test", "192.168.1.1"]).await;
-    assert!(answer.contains("192.0.2.1"), "{answer}");
-    let answer = output(&board, folder.path(), &busybox, &["nslookup", "pool.ntp.org", "192.168.1.1"]).await;
-    assert!(answer.contains("NXDOMAIN"), "at once, and no real server is asked: {answer}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn programs_of_a_nat64_network_see_its_dns_and_no_other() {
-    let mut plan = plan(Policy::Open);
-    plan.device.network = Network::Nat64;
-    let Some((lab, _)) = build("srv-dns", &plan, DeviceHost::Process) else { return };
-    let folder = tempfile::tempdir().expect("a folder");
-    let lan = LanServer::start(&lab, &plan.device, folder.path()).await;
-    let lan = lan.unwrap_or_else(|error| panic!("{error}"));
-    let ask = async |name| output(lab.device(), folder.path(), "getent", &["ahosts", name]).await;
-    let prefix = ask("ipv4only.arpa").await;
-    for address in ["64:ff9b::c000:aa", "64:ff9b::c000:ab"] {
-        assert!(prefix.contains(address), "{address}: {prefix}");
-    }
-    let hub = ask("hub.p2pcam.test").await;
-    assert!(hub.contains("2001:db8::1") && !hub.contains("192.0.2.1"), "{hub}");
-    drop(lan);
-    let own = Path::new("/etc/netns").join(lab.device().name());
-    assert!(!own.exists(), "nothing is left in /etc");
 }
