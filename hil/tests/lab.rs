@@ -2,15 +2,16 @@
 #![allow(clippy::expect_used)]
 
 use std::{
-    net::{Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use p2pcam_hil::lab::{
     driver::{Device, Port, Running},
-    fabric::{Fabric, RouterId},
+    fabric::{Fabric, RouterId, Translation},
     link::{Attachment, attach},
-    namespace::{Namespace, NamespaceError, clean, leftovers},
+    namespace::{Namespace, NamespaceError},
     nat::{Behaviour, Filtering, Kind, Mapping, Nat, PortChoice},
     probe::{Places, probe},
     wire::Faults,
@@ -45,11 +46,13 @@ impl Lab {
         for (namespace, segment, addresses, prefix) in
             [(&internet, outside, PUBLIC.to_vec(), 32), (&device, inside, vec![DEVICE], 24)]
         {
-            let addresses_here = addresses.iter().map(|address| (*address, prefix)).collect();
-            let tun = attach(namespace, &Attachment { addresses: addresses_here }).expect("a TUN device");
-            ports.push(Port { endpoint: fabric.endpoint(segment, addresses), device: Device(tun) });
+            let net = |address: &Ipv4Addr| IpNet::new((*address).into(), prefix).expect("a prefix");
+            let attachment = Attachment::new(addresses.iter().map(net).collect());
+            let tun = attach(namespace, &attachment).expect("a TUN device");
+            let prefixes = addresses.iter().map(|address| IpNet::from(IpAddr::V4(*address))).collect();
+            ports.push(Port { endpoint: fabric.endpoint(segment, prefixes), device: Device(tun) });
         }
-        let router = fabric.router(inside, outside, Nat::new(behaviour, HOME, 1), 2);
+        let router = fabric.nat_router(inside, outside, Nat::new(behaviour, HOME, 1), 2);
         let running = Running::start(fabric, ports).expect("a thread");
         Some(Self { running, router, internet, device })
     }
@@ -64,7 +67,9 @@ fn every_kind_of_router_measures_as_what_it_was_built_as() {
     let Some(lab) = Lab::build("kinds", Behaviour::of(Kind::ALL[0])) else { return };
     for (kind, hairpin) in Kind::ALL.into_iter().zip([true, false].into_iter().cycle()) {
         let behaviour = Behaviour { hairpin, ..Behaviour::of(kind) };
-        lab.running.with(|fabric| *fabric.nat(lab.router) = Nat::new(behaviour, HOME, 7));
+        lab.running.with(|fabric| {
+            fabric.set_translation(lab.router, Translation::Nat44(Nat::new(behaviour, HOME, 7)));
+        });
         // A port of its own for each destination lets in nobody else, unless it lets in everybody.
         let seen =
             hairpin && (kind.0 == Mapping::EndpointIndependent || kind.1 == Filtering::EndpointIndependent);
@@ -98,21 +103,4 @@ fn a_round_trip_takes_the_time_of_the_line() {
     }
     // Never faster than the line; how much slower depends on how busy the machine is.
     assert!(best >= 2 * delay, "{best:?}");
-}
-
-#[test]
-fn what_a_killed_rig_left_over_is_found_and_removed() {
-    let namespace = match Namespace::create("leftover") {
-        Err(NamespaceError::NotRoot) => return println!("not run: namespaces take root"),
-        made => made.expect("a namespace"),
-    };
-    let again = Namespace::create("leftover").expect_err("it is there already").to_string();
-    assert!(again.contains("p2pcam-hil clean"), "{again}");
-    let name = namespace.name().to_owned();
-    // As a rig that was killed does.
-    std::mem::forget(namespace);
-    assert!(leftovers().contains(&name));
-    assert!(clean(&name));
-    assert!(!leftovers().contains(&name));
-    assert!(clean("not-ours/../x"), "others' names are left alone");
 }

@@ -46,6 +46,7 @@ fn plan(device: Side, viewer: Side) -> Plan {
         time: Duration::from_secs(1),
         device,
         viewer,
+        shared_cgn: None,
         servers: Servers { stun: true, turn: Default::default(), turn_port: 3478, turns_port: 443 },
         board: BoardPlan::default(),
         viewers,

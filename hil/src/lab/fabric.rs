@@ -2,19 +2,30 @@
 //! for endpoints come out when they are due.
 //!
 //! Everything but the endpoints is computed here: no router takes a namespace of the kernel's, so that a lab is built
-//! in milliseconds, each NAT is exact, and a virtual clock can drive it all.
+//! in milliseconds, each NAT is exact, and a virtual clock can drive it all. Both IP versions; what never passes a
+//! router (multicast, link-local addresses) is dropped without a word.
+
+mod capture;
+mod router;
 
 use std::{
     collections::VecDeque,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
+
 use super::{
-    nat::{Nat, Verdict},
-    packet::{self, Kind, Protocol},
-    wire::{Count, Faults, Wire},
+    firewall6::{Firewall, Lives},
+    nat::Nat,
+    nat64::Nat64,
+    packet,
+    wire::Faults,
 };
+pub use capture::{Captured, Direction};
+use router::{Fate, Router, longest};
+pub use router::{Plain, Policy, RouterCount, Translation};
 
 /// Packets that wait for an endpoint's TUN device. It is emptied at each turn of the loop, so only a flood fills it;
 /// the newest is dropped.
@@ -30,70 +41,42 @@ pub struct EndpointId(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentId(usize);
 
-/// A router between two segments.
+/// A router between two segments. One that was removed is not to be used again: its number may be another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RouterId(usize);
-
-/// What a router lets out, besides what its NAT does. Answers come back in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
-pub enum Policy {
-    /// Everything.
-    #[default]
-    Open,
-    /// Everything but UDP.
-    NoUdp,
-    /// TCP to this port and nothing else.
-    OnlyTcp(u16),
-}
-
-impl Policy {
-    fn lets_out(self, protocol: Protocol, port: u16) -> bool {
-        match self {
-            Self::Open => true,
-            Self::NoUdp => protocol != Protocol::Udp,
-            Self::OnlyTcp(only) => protocol == Protocol::Tcp && port == only,
-        }
-    }
-}
-
-/// What happened at a router, in packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RouterCount {
-    /// Of the line towards the outside.
-    pub up: Count,
-    /// Of the line towards the inside.
-    pub down: Count,
-    /// Dropped by the policy.
-    pub forbidden: u64,
-    /// Dropped by the NAT, whatever the reason.
-    pub refused: u64,
-}
-
-#[derive(Debug)]
-struct Router {
-    inside: SegmentId,
-    outside: SegmentId,
-    nat: Nat,
-    policy: Policy,
-    up: Wire<Vec<u8>>,
-    down: Wire<Vec<u8>>,
-    connected: bool,
-    forbidden: u64,
-    refused: u64,
-}
 
 #[derive(Debug)]
 struct Endpoint {
     segment: SegmentId,
-    addresses: Vec<Ipv4Addr>,
+    prefixes: Vec<IpNet>,
+    capture: Option<capture::Ring>,
+}
+
+/// Who put a packet on a segment: it does not go back there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Endpoint(usize),
+    Router(usize),
+}
+
+/// Where a packet goes from a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Endpoint(usize),
+    /// Into a router from its outside.
+    Down(usize),
+    /// Into a router from its inside.
+    Up(usize),
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Fabric {
-    segments: usize,
+    /// Each with its way out for what no router takes.
+    segments: Vec<Option<EndpointId>>,
     endpoints: Vec<Endpoint>,
-    routers: Vec<Router>,
+    /// Removed ones leave a gap, which the next one fills.
+    routers: Vec<Option<Router>>,
     ready: VecDeque<(EndpointId, Vec<u8>)>,
     dropped: u64,
 }
@@ -101,66 +84,140 @@ pub struct Fabric {
 impl Fabric {
     /// A segment with nobody on it.
     pub fn segment(&mut self) -> SegmentId {
-        self.segments += 1;
-        SegmentId(self.segments - 1)
+        self.segments.push(None);
+        SegmentId(self.segments.len() - 1)
     }
 
-    /// Puts an endpoint on a segment.
-    pub fn endpoint(&mut self, segment: SegmentId, addresses: Vec<Ipv4Addr>) -> EndpointId {
-        self.endpoints.push(Endpoint { segment, addresses });
+    /// Puts an endpoint on a segment. It gets what is for these prefixes: a host's addresses in full length, or a
+    /// network that is behind it. The longest one that fits wins.
+    pub fn endpoint(&mut self, segment: SegmentId, prefixes: Vec<IpNet>) -> EndpointId {
+        self.endpoints.push(Endpoint { segment, prefixes, capture: None });
         EndpointId(self.endpoints.len() - 1)
     }
 
-    /// Puts a router between two segments: those inside reach the rest of the world through it.
-    pub fn router(&mut self, inside: SegmentId, outside: SegmentId, nat: Nat, seed: u64) -> RouterId {
-        let wire = |salt| Wire::new(Faults::default(), seed ^ salt);
-        self.routers.push(Router {
-            inside,
-            outside,
-            nat,
-            policy: Policy::Open,
-            // Two directions lose different packets.
-            up: wire(0x5550),
-            down: wire(0xd0d0),
-            connected: true,
-            forbidden: 0,
-            refused: 0,
-        });
-        RouterId(self.routers.len() - 1)
+    /// Makes an endpoint the segment's way out, as a router in a namespace is; `None`: there is none. It gets what is
+    /// for nobody on the segment and no computed router there takes.
+    pub fn gateway(&mut self, segment: SegmentId, endpoint: impl Into<Option<EndpointId>>) {
+        self.segments[segment.0] = endpoint.into();
     }
 
-    /// The router's NAT, to be forwarded, rebooted or asked.
-    pub fn nat(&mut self, router: RouterId) -> &mut Nat {
-        &mut self.routers[router.0].nat
+    /// Puts a router with IPv4 NAT between two segments: those inside reach the rest of the world through it.
+    pub fn nat_router(&mut self, inside: SegmentId, outside: SegmentId, nat: Nat, seed: u64) -> RouterId {
+        self.router(inside, outside, Translation::Nat44(nat), seed)
     }
 
-    /// Changes what the router lets out.
+    /// Puts a router without NAT before the prefixes that are inside. A stateful one lets in only what belongs to
+    /// flows from inside (RFC 6092), with the usual lives.
+    pub fn plain_router(
+        &mut self,
+        inside: SegmentId,
+        outside: SegmentId,
+        prefixes: Vec<IpNet>,
+        stateful: bool,
+        seed: u64,
+    ) -> RouterId {
+        let firewall = stateful.then(|| Firewall::new(Lives::default()));
+        self.router(inside, outside, Translation::Plain(Plain::new(prefixes, firewall)), seed)
+    }
+
+    /// Puts a NAT64 between a segment with IPv6 and one with IPv4. It takes what is for [`super::nat64::PREFIX`].
+    pub fn nat64_router(&mut self, inside: SegmentId, outside: SegmentId, nat: Nat64, seed: u64) -> RouterId {
+        self.router(inside, outside, Translation::Nat64(nat), seed)
+    }
+
+    /// Puts any router between two segments. Several may share the segment inside: each packet takes the one that
+    /// fits its destination best.
+    pub fn router(
+        &mut self,
+        inside: SegmentId,
+        outside: SegmentId,
+        translation: Translation,
+        seed: u64,
+    ) -> RouterId {
+        let router = Some(Router::new(inside, outside, translation, seed));
+        match self.routers.iter().position(Option::is_none) {
+            Some(gap) => {
+                self.routers[gap] = router;
+                RouterId(gap)
+            }
+            None => {
+                self.routers.push(router);
+                RouterId(self.routers.len() - 1)
+            }
+        }
+    }
+
+    /// Takes a router away, with what is on its line.
+    pub fn remove_router(&mut self, router: RouterId) {
+        self.routers[router.0] = None;
+    }
+
+    /// Gives a router another translation, without mappings; its line, policy and counts stay.
+    pub fn set_translation(&mut self, router: RouterId, translation: Translation) {
+        self.at(router).translation = translation;
+    }
+
+    /// What the router translates, to be asked or changed.
+    pub fn translation(&mut self, router: RouterId) -> &mut Translation {
+        &mut self.at(router).translation
+    }
+
+    /// The router's NAT, to be forwarded or asked; `None` if it has no IPv4 NAT.
+    pub fn nat(&mut self, router: RouterId) -> Option<&mut Nat> {
+        match &mut self.at(router).translation {
+            Translation::Nat44(nat) => Some(nat),
+            _ => None,
+        }
+    }
+
+    /// A router forgets its mappings and flows, and gives other ports from now on.
+    pub fn reboot(&mut self, router: RouterId) {
+        self.at(router).translation.reboot();
+    }
+
+    /// A router gets another address outside, and forgets what it knew. One without NAT has that address inside from
+    /// now on, instead of the single IPv4 addresses that were there; its endpoint is to be moved as well.
+    pub fn set_external(&mut self, router: RouterId, external: Ipv4Addr) {
+        self.at(router).translation.set_external(external);
+    }
+
+    /// Changes what the router lets through.
     pub fn set_policy(&mut self, router: RouterId, policy: Policy) {
-        self.routers[router.0].policy = policy;
+        self.at(router).policy = policy;
     }
 
     /// Changes the router's line, towards the outside and towards the inside.
     pub fn set_faults(&mut self, router: RouterId, up: Faults, down: Faults) {
-        self.routers[router.0].up.set(up);
-        self.routers[router.0].down.set(down);
+        let router = self.at(router);
+        router.up.set(up);
+        router.down.set(down);
     }
 
     /// Pulls the router's line to the outside, or plugs it in again. Those inside keep their route, as with a Wi-Fi
     /// whose access point is gone from the net.
     pub fn set_connected(&mut self, router: RouterId, connected: bool) {
-        self.routers[router.0].connected = connected;
+        self.at(router).connected = connected;
     }
 
-    /// Moves an endpoint to another segment with other addresses.
-    pub fn move_endpoint(&mut self, endpoint: EndpointId, segment: SegmentId, addresses: Vec<Ipv4Addr>) {
-        self.endpoints[endpoint.0] = Endpoint { segment, addresses };
+    /// Moves an endpoint to another segment with other addresses. Its capture goes on.
+    pub fn move_endpoint(&mut self, endpoint: EndpointId, segment: SegmentId, prefixes: Vec<IpNet>) {
+        let endpoint = &mut self.endpoints[endpoint.0];
+        (endpoint.segment, endpoint.prefixes) = (segment, prefixes);
+    }
+
+    /// Keeps an endpoint's last packets in so many bytes of memory, from nothing; zero: keeps none any more.
+    pub fn set_capture(&mut self, endpoint: EndpointId, limit_bytes: usize) {
+        self.endpoints[endpoint.0].capture = (limit_bytes > 0).then(|| capture::Ring::new(limit_bytes));
+    }
+
+    /// The packets that were kept, the oldest first.
+    pub fn captured(&self, endpoint: EndpointId) -> Vec<Captured> {
+        self.endpoints[endpoint.0].capture.as_ref().map(capture::Ring::packets).unwrap_or_default()
     }
 
     /// What happened at a router.
     pub fn count(&self, router: RouterId) -> RouterCount {
-        let router = &self.routers[router.0];
-        let (up, down) = (router.up.count(), router.down.count());
-        RouterCount { up, down, forbidden: router.forbidden, refused: router.refused }
+        self.routers[router.0].as_ref().map(Router::count).unwrap_or_default()
     }
 
     /// Packets that had nowhere to go.
@@ -168,22 +225,32 @@ impl Fabric {
         self.dropped
     }
 
-    /// An endpoint sends a packet.
+    /// An endpoint sends a packet. Any bytes may come.
     pub fn send(&mut self, from: EndpointId, packet: Vec<u8>, now: Instant) {
-        let segment = self.endpoints[from.0].segment;
-        self.route(segment, packet, now);
+        let endpoint = &mut self.endpoints[from.0];
+        if let Some(ring) = &mut endpoint.capture {
+            ring.push(&packet, Direction::Sent, now);
+        }
+        let segment = endpoint.segment;
+        self.route(segment, packet, Origin::Endpoint(from.0), now);
     }
 
     /// A packet for an endpoint that is due.
     pub fn receive(&mut self, now: Instant) -> Option<(EndpointId, Vec<u8>)> {
-        self.advance(now);
-        self.ready.pop_front()
+        if self.next_due().is_some_and(|due| due <= now) {
+            self.advance(now);
+        }
+        let (to, packet) = self.ready.pop_front()?;
+        if let Some(ring) = &mut self.endpoints[to.0].capture {
+            ring.push(&packet, Direction::Received, now);
+        }
+        Some((to, packet))
     }
 
     /// When [`Self::receive`] may give the next packet.
     pub fn next_due(&self) -> Option<Instant> {
-        let dues = self.routers.iter().flat_map(|router| [router.up.next_due(), router.down.next_due()]);
-        dues.flatten().min()
+        let routers = self.routers.iter().flatten();
+        routers.flat_map(|router| [router.up.next_due(), router.down.next_due()]).flatten().min()
     }
 
     /// How long to wait from now for the next packet; `None`: until one is sent.
@@ -194,23 +261,28 @@ impl Fabric {
         self.next_due().map(|due| due.saturating_duration_since(now))
     }
 
+    /// The router of an id.
+    fn at(&mut self, router: RouterId) -> &mut Router {
+        self.routers[router.0].as_mut().expect("the router was not removed")
+    }
+
     /// Takes from the wires what is due.
     fn advance(&mut self, now: Instant) {
         for _ in 0..MAX_HOPS {
             let mut moved = false;
             for index in 0..self.routers.len() {
-                while let Some(packet) = self.routers[index].up.receive(now) {
-                    let outside = self.routers[index].outside;
-                    self.route(outside, packet, now);
+                while let Some(router) = &mut self.routers[index]
+                    && let Some(packet) = router.up.receive(now)
+                {
+                    let outside = router.outside;
+                    self.route(outside, packet, Origin::Router(index), now);
                     moved = true;
                 }
-                while let Some(mut packet) = self.routers[index].down.receive(now) {
-                    let router = &mut self.routers[index];
-                    let inside = router.inside;
-                    match router.nat.from_outside(&mut packet, now) {
-                        Verdict::In => self.route(inside, packet, now),
-                        Verdict::Out | Verdict::Drop(_) => router.refused += 1,
-                    }
+                while let Some(router) = &mut self.routers[index]
+                    && let Some(packet) = router.down.receive(now)
+                {
+                    let fate = router.enter(packet, now);
+                    self.go_on(index, fate, now);
                     moved = true;
                 }
             }
@@ -220,51 +292,78 @@ impl Fabric {
         }
     }
 
+    /// Where a packet goes from a segment.
+    fn next(&self, segment: SegmentId, to: IpAddr, from: Origin) -> Option<Next> {
+        let here = |(index, endpoint): (usize, &Endpoint)| {
+            (endpoint.segment == segment && from != Origin::Endpoint(index))
+                .then(|| longest(&endpoint.prefixes, to))
+                .flatten()
+                .map(|length| (length, Next::Endpoint(index)))
+        };
+        let routers = || {
+            let there = self.routers.iter().enumerate();
+            there
+                .filter_map(|(index, router)| Some((index, router.as_ref()?)))
+                .filter(move |(index, _)| from != Origin::Router(*index))
+        };
+        let below =
+            routers().filter(|(_, router)| router.outside == segment).filter_map(|(index, router)| {
+                router.translation.owns(to).map(|length| (length, Next::Down(index)))
+            });
+        let direct = self.endpoints.iter().enumerate().filter_map(here).chain(below);
+        if let Some((_, next)) = direct.max_by_key(|(length, _)| *length) {
+            return Some(next);
+        }
+        let above = routers().filter(|(_, router)| router.inside == segment).filter_map(|(index, router)| {
+            router.translation.takes(to).map(|length| (length, Next::Up(index)))
+        });
+        if let Some((_, next)) = above.max_by_key(|(length, _)| *length) {
+            return Some(next);
+        }
+        let gateway = self.segments[segment.0]?;
+        (from != Origin::Endpoint(gateway.0)).then_some(Next::Endpoint(gateway.0))
+    }
+
     /// Brings a packet to where its destination is, seen from a segment.
-    fn route(&mut self, segment: SegmentId, mut packet: Vec<u8>, now: Instant) {
-        let Some(to) = packet::destination(&packet) else {
+    fn route(&mut self, segment: SegmentId, mut packet: Vec<u8>, from: Origin, now: Instant) {
+        let Some((source, to)) = packet::source(&packet).zip(packet::destination(&packet)) else {
             self.dropped += 1;
             return;
         };
-        let here = |endpoint: &Endpoint| endpoint.segment == segment && endpoint.addresses.contains(&to);
-        if let Some(index) = self.endpoints.iter().position(here) {
-            if self.ready.len() < MAX_READY {
-                self.ready.push_back((EndpointId(index), packet));
-            } else {
-                self.dropped += 1;
-            }
+        if packet::stays_on_link(source) || packet::stays_on_link(to) {
             return;
         }
-        let bytes = packet.len();
-        let below = |router: &&mut Router| router.outside == segment && router.nat.external() == to;
-        if let Some(router) = self.routers.iter_mut().find(below) {
-            if router.connected && packet::decrement_ttl(&mut packet) {
-                router.down.send(packet, bytes, now);
-            } else {
-                self.dropped += 1;
+        let (index, fate) = match self.next(segment, to, from) {
+            Some(Next::Endpoint(index)) => return self.deliver(EndpointId(index), packet),
+            Some(Next::Down(index) | Next::Up(index)) if !packet::decrement_ttl(&mut packet) => {
+                (index, Fate::Unplugged)
             }
-            return;
-        }
-        let Some(index) = self.routers.iter().position(|router| router.inside == segment) else {
-            self.dropped += 1;
-            return;
+            Some(Next::Down(index)) => (index, self.at(RouterId(index)).approach(packet, now)),
+            Some(Next::Up(index)) => (index, self.at(RouterId(index)).leave(packet, now)),
+            None => {
+                self.dropped += 1;
+                return;
+            }
         };
-        if !packet::decrement_ttl(&mut packet) {
+        self.go_on(index, fate, now);
+    }
+
+    fn go_on(&mut self, index: usize, fate: Fate, now: Instant) {
+        let router = self.at(RouterId(index));
+        let (inside, outside) = (router.inside, router.outside);
+        match fate {
+            Fate::Done => {}
+            Fate::Unplugged => self.dropped += 1,
+            Fate::Inside(packet) => self.route(inside, packet, Origin::Router(index), now),
+            Fate::Outside(packet) => self.route(outside, packet, Origin::Router(index), now),
+        }
+    }
+
+    fn deliver(&mut self, to: EndpointId, packet: Vec<u8>) {
+        if self.ready.len() < MAX_READY {
+            self.ready.push_back((to, packet));
+        } else {
             self.dropped += 1;
-            return;
-        }
-        let router = &mut self.routers[index];
-        if let Ok(Kind::Flow(flow)) = packet::parse(&packet)
-            && !router.policy.lets_out(flow.protocol, flow.destination.port())
-        {
-            router.forbidden += 1;
-            return;
-        }
-        match router.nat.from_inside(&mut packet, now) {
-            Verdict::Out if router.connected => router.up.send(packet, bytes, now),
-            Verdict::Out => self.dropped += 1,
-            Verdict::In => self.route(segment, packet, now),
-            Verdict::Drop(_) => router.refused += 1,
         }
     }
 }

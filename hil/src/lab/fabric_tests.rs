@@ -3,7 +3,7 @@
 use super::*;
 use crate::lab::{
     nat::{Behaviour, Kind as NatKind},
-    packet::{tests::udp, udp_payload},
+    packet::{Kind, Protocol, tests::udp, udp_payload, v4},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -22,6 +22,10 @@ struct Net {
     now: Instant,
 }
 
+fn host(address: impl Into<IpAddr>) -> Vec<IpNet> {
+    vec![IpNet::from(address.into())]
+}
+
 fn nat(kind: &str, external: Ipv4Addr) -> Nat {
     Nat::new(Behaviour::of(kind.parse::<NatKind>().expect("a kind")), external, 3)
 }
@@ -29,9 +33,9 @@ fn nat(kind: &str, external: Ipv4Addr) -> Nat {
 fn net(kind: &str) -> Net {
     let mut fabric = Fabric::default();
     let (internet, home) = (fabric.segment(), fabric.segment());
-    let server = fabric.endpoint(internet, vec![PUBLIC]);
-    let device = fabric.endpoint(home, vec![DEVICE]);
-    let router = fabric.router(home, internet, nat(kind, HOME), 4);
+    let server = fabric.endpoint(internet, host(PUBLIC));
+    let device = fabric.endpoint(home, host(DEVICE));
+    let router = fabric.nat_router(home, internet, nat(kind, HOME), 4);
     Net { fabric, internet, home, server, device, router, now: Instant::now() }
 }
 
@@ -61,7 +65,7 @@ impl Net {
 }
 
 fn source(packet: &[u8]) -> std::net::SocketAddrV4 {
-    match packet::parse(packet) {
+    match v4::parse(packet) {
         Ok(Kind::Flow(flow)) => flow.source,
         other => panic!("no flow: {other:?}"),
     }
@@ -90,9 +94,9 @@ fn two_routers_in_a_row_are_a_double_nat() {
     let carrier = Ipv4Addr::new(100, 64, 0, 9);
     let (access, outer) = (net.fabric.segment(), Ipv4Addr::new(203, 0, 113, 5));
     let inner = net.fabric.segment();
-    net.fabric.router(inner, access, nat("EIM/EIF", carrier), 5);
-    net.fabric.router(access, net.internet, nat("APDM/APDF", outer), 6);
-    net.fabric.move_endpoint(net.device, inner, vec![DEVICE]);
+    net.fabric.nat_router(inner, access, nat("EIM/EIF", carrier), 5);
+    net.fabric.nat_router(access, net.internet, nat("APDM/APDF", outer), 6);
+    net.fabric.move_endpoint(net.device, inner, host(DEVICE));
     net.ask();
     let (packet, _) = net.get(net.server, MS).expect("the question arrives");
     assert_eq!(*source(&packet).ip(), outer);
@@ -110,12 +114,12 @@ fn two_homes_behind_one_carrier_reach_each_other_only_if_the_carrier_hairpins() 
         let outer = Ipv4Addr::new(203, 0, 113, 5);
         let (access, neighbour) = (net.fabric.segment(), net.fabric.segment());
         let near = Ipv4Addr::new(192, 168, 9, 2);
-        let other = net.fabric.endpoint(neighbour, vec![near]);
-        net.fabric.router(neighbour, access, nat("EIM/EIF", Ipv4Addr::new(100, 64, 0, 3)), 5);
+        let other = net.fabric.endpoint(neighbour, host(near));
+        net.fabric.nat_router(neighbour, access, nat("EIM/EIF", Ipv4Addr::new(100, 64, 0, 3)), 5);
         let inner = net.fabric.segment();
-        net.fabric.router(inner, access, nat("EIM/EIF", Ipv4Addr::new(100, 64, 0, 4)), 5);
-        net.fabric.move_endpoint(net.device, inner, vec![DEVICE]);
-        net.fabric.router(access, net.internet, Nat::new(behaviour, outer, 1), 6);
+        net.fabric.nat_router(inner, access, nat("EIM/EIF", Ipv4Addr::new(100, 64, 0, 4)), 5);
+        net.fabric.move_endpoint(net.device, inner, host(DEVICE));
+        net.fabric.nat_router(access, net.internet, Nat::new(behaviour, outer, 1), 6);
         net.ask();
         let (packet, _) = net.get(net.server, MS).expect("the question arrives");
         let packet = udp(to(near, 6000), source(&packet), b"neighbour");
@@ -131,10 +135,10 @@ fn what_the_policy_forbids_does_not_get_out() {
     net.ask();
     assert!(net.get(net.server, MS).is_none());
     assert_eq!(net.fabric.count(net.router).forbidden, 1);
-    assert!(Policy::NoUdp.lets_out(Protocol::Tcp, 3478));
-    assert!(Policy::OnlyTcp(443).lets_out(Protocol::Tcp, 443));
-    assert!(!Policy::OnlyTcp(443).lets_out(Protocol::Tcp, 3478));
-    assert!(!Policy::OnlyTcp(443).lets_out(Protocol::Udp, 443));
+    assert!(Policy::NoUdp.allows(Protocol::Tcp, 3478));
+    assert!(Policy::OnlyTcp(443).allows(Protocol::Tcp, 443));
+    assert!(!Policy::OnlyTcp(443).allows(Protocol::Tcp, 3478));
+    assert!(!Policy::OnlyTcp(443).allows(Protocol::Udp, 443));
 }
 
 #[test]
@@ -153,7 +157,7 @@ fn a_line_that_is_pulled_is_silent_until_it_is_plugged_in_again() {
 #[test]
 fn those_on_one_segment_reach_each_other_without_a_router() {
     let mut net = net("APDM/APDF");
-    let viewer = net.fabric.endpoint(net.home, vec![Ipv4Addr::new(192, 168, 1, 3)]);
+    let viewer = net.fabric.endpoint(net.home, host(Ipv4Addr::new(192, 168, 1, 3)));
     let packet = udp(to(DEVICE, 5000), to(Ipv4Addr::new(192, 168, 1, 3), 6000), b"next door");
     net.fabric.send(net.device, packet, net.now);
     assert!(net.get(viewer, MS).is_some_and(|(packet, _)| *source(&packet).ip() == DEVICE));

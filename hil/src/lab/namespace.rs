@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::fd::{AsRawFd, RawFd},
     path::{Path, PathBuf},
     thread,
 };
@@ -12,6 +13,8 @@ use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
 };
+
+use super::{leftovers, owner::Owner};
 
 /// Where named namespaces are bound to.
 const FOLDER: &str = "/run/netns";
@@ -24,9 +27,20 @@ pub enum NamespaceError {
     /// Not root.
     #[error("a lab needs network namespaces, and making them takes root: start this with sudo")]
     NotRoot,
-    /// A leftover, or a second rig with the same name.
+    /// A second rig with the same name.
     #[error(
-        "there is already a namespace {0}: another rig runs, or one was killed; `p2pcam-hil clean` removes what is left over"
+        "there is already a namespace {name}: another rig has it (process {owner}); end that one, or give this lab another \
+         name (`p2pcam-hil clean` removes only what no rig has any more)"
+    )]
+    InUse {
+        /// Its name.
+        name: String,
+        /// The process that made it.
+        owner: u32,
+    },
+    /// A leftover.
+    #[error(
+        "there is already a namespace {0}, left over by a rig that was killed: `p2pcam-hil clean` removes what is left over"
     )]
     Exists(String),
     /// Anything else.
@@ -63,11 +77,19 @@ impl Namespace {
         };
         fs::create_dir_all(FOLDER).map_err(failed("its folder cannot be made"))?;
         let path = Path::new(FOLDER).join(&name);
+        match Owner::claim(&name) {
+            Ok(Ok(())) => {}
+            Ok(Err(Owner { pid, .. })) => return Err(NamespaceError::InUse { name, owner: pid }),
+            Err(error) => return Err(failed("its owner cannot be noted")(error)),
+        }
         match File::create_new(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Owner::forget(&name);
                 return Err(NamespaceError::Exists(name));
             }
-            created => created.map_err(failed("its file cannot be made"))?,
+            created => {
+                created.map_err(failed("its file cannot be made")).inspect_err(|_| Owner::forget(&name))?
+            }
         };
         // A thread of its own: the rest of the process stays where it is.
         let bound = path.clone();
@@ -84,7 +106,7 @@ impl Namespace {
         match file {
             Ok(file) => Ok(Self { name, file, own: true }),
             Err(error) => {
-                remove(&path);
+                remove(&name);
                 Err(error)
             }
         }
@@ -98,21 +120,24 @@ impl Namespace {
         Ok(Self { name: self.name.clone(), file: self.file.try_clone()?, own: false })
     }
 
+    /// Opens one that is there, by its whole name, whoever made it. It stays when this is dropped.
+    pub fn open(name: &str) -> io::Result<Entrance> {
+        Ok(Entrance(File::open(file(name))?))
+    }
+
     /// Its name, for `ip netns exec`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Its file, for netlink.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
     /// Runs something inside, on a thread of its own: sockets and devices that it opens belong to the namespace.
     pub fn run<T: Send>(&self, job: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-        let enter = || {
-            setns(&self.file, CloneFlags::CLONE_NEWNET)?;
-            job()
-        };
-        thread::scope(|scope| {
-            let thread = scope.spawn(enter);
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
-        })
+        run(&self.file, job)
     }
 
     /// A command that runs a program inside.
@@ -123,23 +148,54 @@ impl Namespace {
     }
 }
 
+/// A way into somebody's namespace.
+#[derive(Debug)]
+pub struct Entrance(File);
+
+impl Entrance {
+    /// As [`Namespace::run`].
+    pub fn run<T: Send>(&self, job: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        run(&self.0, job)
+    }
+}
+
+fn run<T: Send>(namespace: &File, job: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let enter = || {
+        setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        job()
+    };
+    thread::scope(|scope| {
+        let thread = scope.spawn(enter);
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
+    })
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         if self.own {
-            remove(&Path::new(FOLDER).join(&self.name));
+            // Else they would live on in a namespace without a name.
+            leftovers::end_processes(&self.name);
+            remove(&self.name);
         }
     }
 }
 
 /// Takes a namespace's name away; the kernel ends it when the last process and socket in it are gone.
-fn remove(path: &Path) {
+pub(super) fn remove(name: &str) {
+    let path = file(name);
     // It may not have been bound yet.
-    let _ = umount2(path, MntFlags::MNT_DETACH);
-    let _ = fs::remove_file(path);
+    let _ = umount2(&path, MntFlags::MNT_DETACH);
+    let _ = fs::remove_file(&path);
+    Owner::forget(name);
 }
 
-/// Namespaces of the rig that are there, by name, whoever made them.
-pub fn leftovers() -> Vec<String> {
+/// The file that a named namespace is bound to.
+pub(super) fn file(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
+/// The names of the rig's namespaces that are there, whoever made them.
+pub(super) fn names() -> Vec<String> {
     let names = fs::read_dir(FOLDER).into_iter().flatten().flatten();
     let mut names: Vec<String> = names
         .filter_map(|entry| entry.file_name().into_string().ok())
@@ -147,13 +203,4 @@ pub fn leftovers() -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-/// Removes a namespace that [`leftovers`] named; false if it is still there.
-pub fn clean(name: &str) -> bool {
-    let path: PathBuf = Path::new(FOLDER).join(name);
-    if name.starts_with(PREFIX) && !name.contains('/') {
-        remove(&path);
-    }
-    !path.exists()
 }

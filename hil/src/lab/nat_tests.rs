@@ -12,7 +12,7 @@ fn at(text: &str) -> SocketAddrV4 {
 }
 
 fn flow(packet: &[u8]) -> Flow {
-    match packet::parse(packet) {
+    match parse(packet) {
         Ok(packet::Kind::Flow(flow)) => flow,
         other => panic!("no flow: {other:?}"),
     }

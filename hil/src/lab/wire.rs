@@ -47,6 +47,8 @@ pub struct Faults {
     pub queue: Duration,
     /// Longest packet in bytes, IP header included; longer ones are dropped.
     pub mtu: usize,
+    /// Drops them without telling the sender (RFC 2923 section 2.1), where a router says "packet too big".
+    pub mtu_black_hole: bool,
 }
 
 impl Default for Faults {
@@ -60,6 +62,7 @@ impl Default for Faults {
             // What a home router's queue often holds.
             queue: Duration::from_millis(200),
             mtu: 1500,
+            mtu_black_hole: false,
         }
     }
 }
@@ -117,20 +120,21 @@ impl<T> Wire<T> {
         self.count
     }
 
-    /// A packet of so many bytes, IP header included, is put on the wire.
-    pub fn send(&mut self, packet: T, bytes: usize, now: Instant) {
+    /// A packet of so many bytes, IP header included, is put on the wire. Gives back one that is longer than the MTU
+    /// if its sender is to be told, with the MTU.
+    pub fn send(&mut self, packet: T, bytes: usize, now: Instant) -> Option<(T, usize)> {
         if bytes > self.faults.mtu {
             self.count.too_long += 1;
-            return;
+            return (!self.faults.mtu_black_hole).then_some((packet, self.faults.mtu));
         }
         let Some(out) = self.transmitted(bytes, now) else {
             self.count.queue_full += 1;
-            return;
+            return None;
         };
         // After the queue: what is lost on the way took its time to send.
         if self.is_lost() {
             self.count.lost += 1;
-            return;
+            return None;
         }
         let overtakes = self.faults.reorder > 0.0 && self.random.random_bool(self.faults.reorder.min(1.0));
         let due = if overtakes {
@@ -143,6 +147,7 @@ impl<T> Wire<T> {
         };
         self.in_flight.insert((due, self.sent), packet);
         self.sent += 1;
+        None
     }
 
     /// When the packet's last bit leaves; `None` if it would wait too long for that.

@@ -1,7 +1,9 @@
 //! Which addresses a lab gives to whom. Those of the internet are for documentation (RFC 5737, RFC 3849), so nothing
 //! real is ever meant by one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv6Net;
 
 use crate::scenario::plan::SideName;
 
@@ -56,13 +58,18 @@ pub struct Lan {
     pub gateway6: Ipv6Addr,
 }
 
-/// A side's public address by number.
-pub(super) fn wan(side: SideName, number: u8) -> Ipv4Addr {
-    match side {
-        SideName::Device => Ipv4Addr::new(198, 51, 100, number),
-        SideName::Viewer => Ipv4Addr::new(203, 0, 113, number),
+/// A side's address by number on the internet, or in the network of a carrier that both sides share.
+pub(super) fn wan(side: SideName, number: u8, carrier: bool) -> Ipv4Addr {
+    match (side, carrier) {
+        (SideName::Device, false) => Ipv4Addr::new(198, 51, 100, number),
+        (SideName::Viewer, false) => Ipv4Addr::new(203, 0, 113, number),
+        (SideName::Device, true) => Ipv4Addr::new(100, 64, 1, number),
+        (SideName::Viewer, true) => Ipv4Addr::new(100, 64, 2, number),
     }
 }
+
+/// The address of the carrier's NAT that both sides share.
+pub(super) const CARRIER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
 /// Third byte of a side's LAN behind its first (0) or spare (1) uplink.
 fn network(side: SideName, uplink: usize) -> u8 {
@@ -80,16 +87,33 @@ pub(super) fn host(side: SideName, uplink: usize) -> Ipv4Addr {
 
 /// The same in IPv6.
 pub(super) fn host6(side: SideName, uplink: usize) -> Ipv6Addr {
-    // The group's digits are those of the IPv4 network.
-    let group = u16::from_str_radix(&network(side, uplink).to_string(), 16).unwrap_or_default();
-    Ipv6Addr::new(0x2001, 0xdb8, group, 0, 0, 0, 0, 2)
+    let mut segments = network6(side, uplink).addr().segments();
+    segments[7] = 2;
+    segments.into()
 }
 
-/// The outside address of an inner router: position from the host outwards, from 0.
-pub(super) fn inner(side: SideName, uplink: usize, position: usize) -> Ipv4Addr {
+/// A side's IPv6 network. The group's digits are those of the IPv4 network.
+pub(super) fn network6(side: SideName, uplink: usize) -> Ipv6Net {
+    let group = match (side, uplink) {
+        (SideName::Device, 0) => 0x1,
+        (SideName::Viewer, 0) => 0x2,
+        (SideName::Device, _) => 0x11,
+        (SideName::Viewer, _) => 0x12,
+    };
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, group, 0, 0, 0, 0, 0), LAN6_PREFIX)
+}
+
+/// The network between two routers of a chain: the inner one's position from the host outwards, from 0. The inner
+/// router has its second address, the outer one its first.
+pub(super) fn inner(side: SideName, uplink: usize, position: usize) -> [Ipv4Addr; 2] {
     // Networks of different chains differ, so that a capture can be read.
-    let network = network(side, uplink).wrapping_mul(10).wrapping_add(position as u8);
-    Ipv4Addr::new(100, 64, network, 2)
+    let network = network(side, uplink) * 10 + position as u8;
+    [Ipv4Addr::new(100, 64, network, 1), Ipv4Addr::new(100, 64, network, 2)]
+}
+
+/// The address that a Linux router has in a side's LAN.
+pub(super) fn gateway(side: SideName, uplink: usize) -> Ipv4Addr {
+    Ipv4Addr::new(192, 168, network(side, uplink), 254)
 }
 
 /// The LAN of a board behind routers.
@@ -106,27 +130,7 @@ pub(super) fn lan() -> Lan {
 }
 
 /// The LAN of a board with a public address.
-pub(super) fn public_lan() -> Lan {
-    Lan {
-        subnet: wan(SideName::Device, 0),
-        gateway: wan(SideName::Device, 254),
-        leases: (wan(SideName::Device, 1), wan(SideName::Device, 1)),
-        ..lan()
-    }
-}
-
-/// IPv4 among addresses.
-pub(super) fn v4(addresses: &[(IpAddr, u8)]) -> Option<Ipv4Addr> {
-    addresses.iter().find_map(|(address, _)| match address {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    })
-}
-
-/// IPv6 among addresses.
-pub(super) fn v6(addresses: &[(IpAddr, u8)]) -> Option<Ipv6Addr> {
-    addresses.iter().find_map(|(address, _)| match address {
-        IpAddr::V6(address) => Some(*address),
-        IpAddr::V4(_) => None,
-    })
+pub(super) fn public_lan(carrier: bool) -> Lan {
+    let address = |last| wan(SideName::Device, last, carrier);
+    Lan { subnet: address(0), gateway: address(254), leases: (address(1), address(1)), ..lan() }
 }

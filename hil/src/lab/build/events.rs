@@ -1,68 +1,119 @@
 //! What happens to a lab's network while it runs.
 
-use super::{Lab, LabError, addresses};
+use ipnet::Ipv4Net;
+
+use super::{
+    DeviceHost, Lab, LabError, addresses,
+    wiring::{Hop, UplinkWiring},
+};
 use crate::{
-    lab::wire::{Count, Faults},
+    lab::{
+        fabric::Policy,
+        nat::{Behaviour, Kind, Nat},
+        wire::{Count, Faults},
+    },
     scenario::plan::SideName,
 };
 
 impl Lab {
-    /// All routers of a side's uplink forget their mappings and choose other ports from now on.
-    pub fn reboot_router(&self, side: SideName) {
+    /// All routers of a side's uplink forget their mappings and flows, and choose other ports from now on; the host's
+    /// addresses stay. A carrier's NAT that both sides are behind is no router of either.
+    pub fn reboot_router(&self, side: SideName) -> Result<(), LabError> {
         let wiring = self.wiring();
-        self.running.with(|fabric| {
-            for router in &wiring.side(side).uplink().routers {
-                let nat = fabric.nat(*router);
-                nat.reboot(nat.external());
+        let uplink = wiring.side(side).uplink();
+        for hop in &uplink.hops {
+            match hop {
+                Hop::Computed(router) => self.running.with(|fabric| fabric.reboot(*router)),
+                Hop::Linux(place) => self.linux_routers()[*place].reboot()?,
             }
-        });
+        }
+        self.running.with(|fabric| uplink.plain.iter().for_each(|router| fabric.reboot(*router)));
+        Ok(())
     }
 
-    /// The outermost router gets another address and forgets its mappings, as after a new dial-in; with no router, the
-    /// host gets it.
+    /// The outermost router gets another IPv4 address and forgets its mappings, as after a new dial-in; with no router,
+    /// the host gets it. Behind a carrier that both sides share it is an address of the carrier's network.
     pub fn change_wan_address(&self, side: SideName) -> Result<(), LabError> {
         let host_changes = {
             let mut wiring = self.wiring();
+            let carrier = wiring.carrier.is_some();
+            let linux = wiring.linux.clone();
             let side_wiring = wiring.side_mut(side);
-            let wan = addresses::wan(side, side_wiring.next_wan);
-            side_wiring.next_wan += 1;
+            let wan = addresses::wan(side, side_wiring.next_wan, carrier);
             let uplink = side_wiring.uplink_mut();
-            uplink.wan = wan;
-            match uplink.routers.last() {
-                Some(router) => self.running.with(|fabric| fabric.nat(*router).reboot(wan)),
-                None => uplink.addresses = vec![(wan.into(), 32)],
+            if uplink.wan.is_none() {
+                let what = format!("change {} address: its network has no IPv4", whose(side));
+                return Err(self.unable(what));
             }
-            uplink.routers.is_empty()
+            if uplink.hops.is_empty() && side == SideName::Device && self.host == DeviceHost::Lan {
+                let what = "change the address of a board that has a public one: its lease would not follow";
+                return Err(self.unable(what.into()));
+            }
+            uplink.wan = Some(wan);
+            match uplink.hops.last() {
+                Some(Hop::Computed(router)) => self.running.with(|fabric| fabric.set_external(*router, wan)),
+                Some(Hop::Linux(place)) => {
+                    self.linux_routers()[*place].set_external(wan)?;
+                    let prefixes = vec![Ipv4Net::from(wan).into()];
+                    let (outside, access) = (linux[*place].wan, uplink.access);
+                    self.running.with(|fabric| fabric.move_endpoint(outside, access, prefixes));
+                }
+                None => self.change_host(uplink, wan),
+            }
+            side_wiring.next_wan =
+                side_wiring.next_wan.checked_add(1).unwrap_or(addresses::FIRST_CHANGED_WAN);
+            side_wiring.uplink().hops.is_empty()
         };
-        if host_changes { self.readdress(side) } else { Ok(()) }
+        if host_changes {
+            return self.readdress(side);
+        }
+        let wiring = self.wiring();
+        self.running.with(|fabric| wiring.side(side).place_host(fabric));
+        Ok(())
     }
 
-    /// The side goes by its other uplink from now on. A host that is a process gets another address there (192.168.11.2
-    /// for 192.168.1.2, 192.168.12.2 for 192.168.2.2), as on another Wi-Fi, while `lan0` stays the same interface. A
-    /// board on a LAN keeps its network: there only the gateway's way to the internet is another one.
+    /// A host with a public address has another one.
+    fn change_host(&self, uplink: &mut UplinkWiring, wan: std::net::Ipv4Addr) {
+        uplink.host.v4 = Some(wan);
+        for list in [&mut uplink.addresses, &mut uplink.prefixes] {
+            list.retain(|net| net.addr().is_ipv6());
+            list.insert(0, Ipv4Net::from(wan).into());
+        }
+        self.running.with(|fabric| uplink.plain.iter().for_each(|router| fabric.set_external(*router, wan)));
+    }
+
+    /// The side goes by its other uplink from now on. A host that is a process gets other addresses there (192.168.11.2
+    /// for 192.168.1.2, 192.168.12.2 for 192.168.2.2; IPv6 likewise), as on another Wi-Fi, while `lan0` stays the same
+    /// interface. A board on a LAN keeps its network: there only the gateway's way to the internet is another one.
     pub fn switch_uplink(&self, side: SideName) -> Result<(), LabError> {
         {
             let mut wiring = self.wiring();
             let side_wiring = wiring.side_mut(side);
             if side_wiring.uplinks.len() < 2 {
-                let whose = whose(side);
+                let (whose, table) = (whose(side), table(side));
                 return Err(self.unable(format!(
-                    "switch {whose} uplink: the scenario has no spare one ([{}.spare])",
-                    table(side)
+                    "switch {whose} uplink: the scenario has no spare one ([{table}.spare])"
                 )));
+            }
+            let on_lan = side == SideName::Device && self.host == DeviceHost::Lan;
+            if on_lan && side_wiring.uplinks.iter().any(|uplink| uplink.hops.is_empty()) {
+                let what = "switch the uplink of a board between a public address and routers: its lease would not follow";
+                return Err(self.unable(what.into()));
             }
             side_wiring.current = 1 - side_wiring.current;
         }
         self.readdress(side)
     }
 
-    /// Cuts a side's line to the internet, or mends it. The host keeps its addresses and routes.
+    /// Cuts a side's line to the internet, or mends it. The host keeps its addresses and routes. Mending holds for both
+    /// uplinks, whichever was cut.
     pub fn set_connected(&self, side: SideName, connected: bool) {
         let wiring = self.wiring();
+        let side = wiring.side(side);
         self.running.with(|fabric| {
-            for uplink in &wiring.side(side).uplinks {
-                if let Some(router) = uplink.routers.last() {
-                    fabric.set_connected(*router, connected);
+            for (number, uplink) in side.uplinks.iter().enumerate() {
+                if connected || number == side.current {
+                    fabric.set_connected(uplink.line, connected);
                 }
             }
         });
@@ -70,10 +121,8 @@ impl Lab {
 
     /// Gives a side's line to the internet other faults, for packets from now on.
     pub fn set_line(&self, side: SideName, up: Faults, down: Faults) {
-        let wiring = self.wiring();
-        if let Some(router) = wiring.side(side).uplink().routers.last() {
-            self.running.with(|fabric| fabric.set_faults(*router, up, down));
-        }
+        let line = self.wiring().side(side).uplink().line;
+        self.running.with(|fabric| fabric.set_faults(line, up, down));
     }
 
     /// What went over a side's line to the internet and from it since the lab was wired, over all its uplinks.
@@ -81,14 +130,48 @@ impl Lab {
         let wiring = self.wiring();
         let mut sum = (Count::default(), Count::default());
         self.running.with(|fabric| {
-            for router in wiring.side(side).uplinks.iter().filter_map(|uplink| uplink.routers.last()) {
-                let count = fabric.count(*router);
+            for uplink in &wiring.side(side).uplinks {
+                let count = fabric.count(uplink.line);
                 add(&mut sum.0, count.up);
                 add(&mut sum.1, count.down);
             }
         });
         sum
     }
+
+    /// Makes the device's outermost router behave otherwise than the plan says, without a word: a fault of the rig for
+    /// the self-probe to find. Without a router of a kind that can be changed it blocks UDP.
+    pub fn plant_wrong_nat(&self) -> Result<(), LabError> {
+        let wiring = self.wiring();
+        let uplink = wiring.side(SideName::Device).uplink();
+        match uplink.hops.last() {
+            Some(Hop::Computed(router)) => {
+                let planted = self.running.with(|fabric| {
+                    let nat = fabric.nat(*router)?;
+                    let wrong = Behaviour { ..Behaviour::of(other_kind(nat.behaviour())) };
+                    *nat = Nat::new(wrong, nat.external(), 0);
+                    Some(())
+                });
+                if planted.is_some() {
+                    return Ok(());
+                }
+            }
+            Some(Hop::Linux(place)) => {
+                let mut translation = wiring.linux[*place].settings.translation.clone();
+                translation.fully_random = !translation.fully_random;
+                return Ok(self.linux_routers()[*place].set_translation(translation)?);
+            }
+            None => {}
+        }
+        self.running.with(|fabric| fabric.set_policy(uplink.line, Policy::NoUdp));
+        Ok(())
+    }
+}
+
+/// The strictest kind, or the most open one instead of it.
+fn other_kind(behaviour: &Behaviour) -> Kind {
+    let [open, strict] = [Kind::ALL[0], Kind::ALL[7]];
+    if Kind(behaviour.mapping, behaviour.filtering) == strict { open } else { strict }
 }
 
 fn add(sum: &mut Count, more: Count) {

@@ -1,18 +1,30 @@
 //! A plan's network as a [`Fabric`]: which routers stand between whom, and the addresses of the sides' hosts.
+//!
+//! ```text
+//! host segment -> router -> ... -> router -> access segment -> line -> internet (or a carrier's NAT)
+//!             \-> IPv6 firewall ------------/
+//! ```
+//!
+//! The line is a router without NAT that has the faults, the policy and the counts of the uplink, for both IP versions
+//! and whatever the routers are.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
-use super::addresses::{self, INTERNET, LAN_PREFIX};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{
+    DeviceHost,
+    addresses::{self, HostAddresses, INTERNET, INTERNET6},
+    uplink::{self, Place},
+};
 use crate::{
     lab::{
-        fabric::{EndpointId, Fabric, RouterId, SegmentId},
+        fabric::{EndpointId, Fabric, Plain, RouterId, SegmentId, Translation},
+        linux_router::Settings,
         nat::{Behaviour, Kind, Nat},
     },
-    scenario::plan::{Plan, RouterKind, Side, SideName, Uplink},
+    scenario::plan::{Network, Plan, RouterKind, Side, SideName},
 };
-
-/// Prefix of a host that is alone in its network: on a TUN device everybody else is behind the default route.
-const ALONE: u8 = 32;
 
 /// What is where in a fabric.
 #[derive(Debug)]
@@ -21,6 +33,23 @@ pub struct Wiring {
     pub internet: EndpointId,
     device: SideWiring,
     viewer: SideWiring,
+    /// The address of the carrier's NAT that both sides are behind.
+    pub carrier: Option<Ipv4Addr>,
+    /// Linux routers that the fabric needs.
+    pub linux: Vec<LinuxSpot>,
+}
+
+/// A Linux router's place in the fabric.
+#[derive(Clone, Debug)]
+pub struct LinuxSpot {
+    /// Its name, to come after the lab's.
+    pub name: String,
+    /// How it is built.
+    pub settings: Settings,
+    /// Its inside.
+    pub lan: EndpointId,
+    /// Its outside.
+    pub wan: EndpointId,
 }
 
 /// A side's uplinks and its host.
@@ -36,29 +65,69 @@ pub struct SideWiring {
     pub next_wan: u8,
 }
 
-/// An uplink's routers.
+/// A router of an uplink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// In the fabric.
+    Computed(RouterId),
+    /// In a namespace, by its place in [`Wiring::linux`].
+    Linux(usize),
+}
+
+/// An uplink.
 #[derive(Debug)]
 pub struct UplinkWiring {
-    /// From the host outwards.
-    pub routers: Vec<RouterId>,
+    /// IPv4 routers from the host outwards, or the NAT64. Empty: the host has a public address.
+    pub hops: Vec<Hop>,
+    /// The firewall of IPv6, and what brings a public IPv4 address past it.
+    pub plain: Vec<RouterId>,
+    /// The line to the internet.
+    pub line: RouterId,
     /// Where the host is when it uses this uplink.
     pub segment: SegmentId,
-    /// The host's addresses with the length of their prefix.
-    pub addresses: Vec<(IpAddr, u8)>,
-    /// The public address.
-    pub wan: Ipv4Addr,
+    /// Where the outermost router's outside is.
+    pub access: SegmentId,
+    /// The addresses of the namespace's device.
+    pub addresses: Vec<IpNet>,
+    /// What the namespace gets packets for.
+    pub prefixes: Vec<IpNet>,
+    /// The addresses of the host itself.
+    pub host: HostAddresses,
+    /// The public address, if there is IPv4 outside.
+    pub wan: Option<Ipv4Addr>,
 }
 
 impl Wiring {
-    /// Makes the fabric of a plan. All its chance follows from the plan's seed. Endpoints are the same ones, in the
-    /// same order, for all plans, so that a network that runs can be given another one's fabric.
-    pub fn of(plan: &Plan) -> (Fabric, Self) {
+    /// Makes the fabric of a plan. All its chance follows from the plan's seed. The first three endpoints are the same
+    /// ones for all plans, so that a network that runs can be given another one's fabric.
+    pub fn of(plan: &Plan, device_host: DeviceHost) -> (Fabric, Self) {
         let mut fabric = Fabric::default();
         let outside = fabric.segment();
-        let internet = fabric.endpoint(outside, INTERNET.to_vec());
-        let device = side(&mut fabric, outside, SideName::Device, &plan.device, plan.seed);
-        let viewer = side(&mut fabric, outside, SideName::Viewer, &plan.viewer, plan.seed);
-        (fabric, Self { internet, device, viewer })
+        let internet = fabric.endpoint(outside, internet_addresses());
+        let nowhere = fabric.segment();
+        let hosts = [(); 2].map(|()| fabric.endpoint(nowhere, Vec::new()));
+        let cgn = plan.shared_cgn.as_ref().map(|router| carrier(&mut fabric, outside, &router.kind, plan));
+        let mut linux = Vec::new();
+        let mut side = |name, host, side: &Side, on_lan| {
+            let place =
+                Place { name, number: 0, outside: cgn.unwrap_or(outside), carrier: cgn.is_some(), on_lan };
+            let plans = [Some(&side.uplink), side.spare.as_ref()].into_iter().flatten().enumerate();
+            let uplinks = plans
+                .map(|(number, plan_uplink)| {
+                    let place = Place { number, ..place };
+                    uplink::build(&mut fabric, &mut linux, place, side.network, plan_uplink, plan.seed)
+                })
+                .collect();
+            SideWiring { host, uplinks, current: 0, next_wan: addresses::FIRST_CHANGED_WAN }
+        };
+        let device = side(SideName::Device, hosts[0], &plan.device, device_host == DeviceHost::Lan);
+        let viewer = side(SideName::Viewer, hosts[1], &plan.viewer, false);
+        let carrier = cgn.map(|_| addresses::CARRIER);
+        let wiring = Self { internet, device, viewer, carrier, linux };
+        for name in [SideName::Device, SideName::Viewer] {
+            wiring.side(name).place_host(&mut fabric);
+        }
+        (fabric, wiring)
     }
 
     /// A side.
@@ -88,73 +157,53 @@ impl SideWiring {
     pub fn uplink_mut(&mut self) -> &mut UplinkWiring {
         &mut self.uplinks[self.current]
     }
-}
 
-fn side(fabric: &mut Fabric, outside: SegmentId, name: SideName, side: &Side, seed: u64) -> SideWiring {
-    let uplinks: Vec<_> = [Some(&side.uplink), side.spare.as_ref()]
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .map(|(number, plan)| uplink(fabric, outside, (name, number), plan, seed))
-        .collect();
-    let host = fabric.endpoint(uplinks[0].segment, addresses_v4(&uplinks[0].addresses));
-    SideWiring { host, uplinks, current: 0, next_wan: addresses::FIRST_CHANGED_WAN }
-}
-
-fn uplink(
-    fabric: &mut Fabric,
-    outside: SegmentId,
-    (name, number): (SideName, usize),
-    plan: &Uplink,
-    seed: u64,
-) -> UplinkWiring {
-    let wan = addresses::wan(name, number as u8 + 1);
-    let Some(last) = plan.routers.len().checked_sub(1) else {
-        let addresses = vec![(wan.into(), ALONE)];
-        return UplinkWiring { routers: Vec::new(), segment: outside, addresses, wan };
-    };
-    let host = addresses::host(name, number);
-    let segment = fabric.segment();
-    let (mut inside, mut next) = (segment, host);
-    let mut routers = Vec::new();
-    for (position, router) in plan.routers.iter().enumerate() {
-        let (beyond, external) = if position == last {
-            (outside, wan)
-        } else {
-            (fabric.segment(), addresses::inner(name, number, position))
-        };
-        let seed = seed_of(seed, (name, number), position);
-        let mut nat = Nat::new(behaviour(&router.kind), external, seed);
-        for (protocol, port, to) in &router.forwards {
-            nat.forward(*protocol, *port, SocketAddrV4::new(next, *to));
+    /// Puts the host where its uplink is. IPv6 goes by the uplink in use alone: a LAN that stays when the uplink is
+    /// switched keeps its prefix.
+    pub fn place_host(&self, fabric: &mut Fabric) {
+        let current = self.uplink();
+        fabric.move_endpoint(self.host, current.segment, current.prefixes.clone());
+        for (number, uplink) in self.uplinks.iter().enumerate() {
+            let networks = uplink.line_prefixes(number == self.current);
+            fabric.set_translation(uplink.line, Translation::Plain(Plain::new(networks, None)));
         }
-        routers.push(fabric.router(inside, beyond, nat, seed ^ 1));
-        (inside, next) = (beyond, external);
     }
-    fabric.set_policy(routers[last], plan.policy);
-    fabric.set_faults(routers[last], plan.up, plan.down);
-    UplinkWiring { routers, segment, addresses: vec![(host.into(), LAN_PREFIX)], wan }
 }
 
-fn behaviour(kind: &RouterKind) -> Behaviour {
-    match kind {
+impl UplinkWiring {
+    /// What is behind its line.
+    fn line_prefixes(&self, in_use: bool) -> Vec<IpNet> {
+        let behind_nat = !self.hops.is_empty();
+        let wan = self.wan.filter(|_| behind_nat).map(|wan| Ipv4Net::from(wan).into());
+        let own = self.prefixes.iter().filter(|prefix| match prefix {
+            IpNet::V4(_) => !behind_nat,
+            IpNet::V6(_) => in_use,
+        });
+        wan.into_iter().chain(own.copied()).collect()
+    }
+}
+
+/// The addresses of the internet's host.
+pub fn internet_addresses() -> Vec<IpNet> {
+    let v4 = INTERNET.map(|address| IpNet::from(Ipv4Net::from(address)));
+    v4.into_iter().chain(INTERNET6.map(|address| Ipv6Net::from(address).into())).collect()
+}
+
+/// A carrier's NAT for both sides; where they are.
+fn carrier(fabric: &mut Fabric, outside: SegmentId, kind: &RouterKind, plan: &Plan) -> SegmentId {
+    let inside = fabric.segment();
+    let behaviour = match kind {
         RouterKind::Computed(behaviour) => *behaviour,
+        // A plan has none such; plain masquerading is this.
         RouterKind::Linux { .. } => Behaviour::of(Kind::ALL[2]),
-    }
-}
-
-/// Another one for each router of a lab.
-fn seed_of(seed: u64, (name, uplink): (SideName, usize), position: usize) -> u64 {
-    let side: u64 = match name {
-        SideName::Device => 1,
-        SideName::Viewer => 2,
     };
-    let place = side << 32 | (uplink as u64) << 16 | (position as u64) << 1;
-    // Multiplied by the golden ratio (Fibonacci hashing), so that neighbouring seeds share no bits.
-    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place
-}
-
-/// The IPv4 ones.
-pub fn addresses_v4(addresses: &[(IpAddr, u8)]) -> Vec<Ipv4Addr> {
-    addresses::v4(addresses).into_iter().collect()
+    fabric.nat_router(inside, outside, Nat::new(behaviour, addresses::CARRIER, plan.seed), plan.seed);
+    let v6 = [(SideName::Device, &plan.device), (SideName::Viewer, &plan.viewer)];
+    let v6 = v6.into_iter().filter(|(_, side)| side.network != Network::Ipv4);
+    let prefixes = v6.flat_map(|(name, _)| [0, 1].map(|uplink| addresses::network6(name, uplink).into()));
+    let prefixes: Vec<IpNet> = prefixes.collect();
+    if !prefixes.is_empty() {
+        fabric.plain_router(inside, outside, prefixes, false, plan.seed);
+    }
+    inside
 }

@@ -15,7 +15,10 @@ use std::{
     time::Instant,
 };
 
-use super::packet::{self, End, Flow, Protocol, rewrite, rewrite_error};
+use super::packet::{
+    self, End, Flow, Protocol,
+    v4::{parse, rewrite, rewrite_error},
+};
 use ports::Ports;
 use table::Table;
 
@@ -43,6 +46,8 @@ pub enum Why {
     Hairpin,
     /// All ports or all places in the table are taken.
     Full,
+    /// It came from inside with an address that nobody inside has (RFC 2827).
+    Foreign,
 }
 
 /// See the module.
@@ -93,7 +98,7 @@ impl Nat {
 
     /// Translates a packet that came from the inside. With [`Verdict::In`] it was for another of our own.
     pub fn from_inside(&mut self, packet: &mut [u8], now: Instant) -> Verdict {
-        let flow = match packet::parse(packet) {
+        let flow = match parse(packet) {
             Ok(packet::Kind::Flow(flow)) => flow,
             Ok(packet::Kind::Error(flow)) => return self.error_from_inside(packet, flow, now),
             Err(_) => return Verdict::Drop(Why::Unusable),
@@ -109,7 +114,7 @@ impl Nat {
 
     /// Translates a packet that came from the outside.
     pub fn from_outside(&mut self, packet: &mut [u8], now: Instant) -> Verdict {
-        let flow = match packet::parse(packet) {
+        let flow = match parse(packet) {
             Ok(packet::Kind::Flow(flow)) => flow,
             Ok(packet::Kind::Error(flow)) => return self.error_from_outside(packet, flow, now),
             Err(_) => return Verdict::Drop(Why::Unusable),
@@ -126,11 +131,8 @@ impl Nat {
     /// The external port of an outbound flow; it has sent to this destination from now on.
     fn outbound_port(&mut self, flow: &Flow, now: Instant) -> Option<u16> {
         self.table.expire(now);
-        let forwarded = |(protocol, _, inside): &&(Protocol, u16, SocketAddrV4)| {
-            (*protocol, *inside) == (flow.protocol, flow.source)
-        };
-        if let Some((_, port, _)) = self.forwards.iter().find(forwarded) {
-            return Some(*port);
+        if let Some(port) = self.forwarded_port(flow) {
+            return Some(port);
         }
         let remote = self.behaviour.mapping.remote(flow.destination);
         let life = self.behaviour.life(flow.protocol);
@@ -148,10 +150,8 @@ impl Nat {
     fn inbound(&mut self, flow: &Flow, now: Instant) -> Result<SocketAddrV4, Why> {
         self.table.expire(now);
         let port = flow.destination.port();
-        let forwarded =
-            self.forwards.iter().find(|(p, external, _)| (*p, *external) == (flow.protocol, port));
-        if let Some((_, _, inside)) = forwarded {
-            return Ok(*inside);
+        if let Some(inside) = self.forwarded_to(flow.protocol, port) {
+            return Ok(inside);
         }
         if *flow.destination.ip() != self.external {
             return Err(Why::NoMapping);
@@ -160,13 +160,24 @@ impl Nat {
         self.table.inbound(flow.protocol, port, |sent_to| filtering.lets_in(sent_to, flow.source))
     }
 
+    /// The outside port that an inside address was given for good.
+    fn forwarded_port(&self, flow: &Flow) -> Option<u16> {
+        let found = self.forwards.iter().find(|(p, _, inside)| (*p, *inside) == (flow.protocol, flow.source));
+        found.map(|(_, port, _)| *port)
+    }
+
+    fn forwarded_to(&self, protocol: Protocol, port: u16) -> Option<SocketAddrV4> {
+        let found = self.forwards.iter().find(|(p, external, _)| (*p, *external) == (protocol, port));
+        found.map(|(_, _, inside)| *inside)
+    }
+
     /// An error that somebody inside sends about a packet that came in: only for packets of a live mapping.
     fn error_from_inside(&mut self, packet: &mut [u8], quoted: Flow, now: Instant) -> Verdict {
         self.table.expire(now);
         // The quoted packet went in: its destination is the inside address.
         let back = Flow { source: quoted.destination, destination: quoted.source, ..quoted };
         let remote = self.behaviour.mapping.remote(back.destination);
-        match self.table.external_port(&back, remote) {
+        match self.forwarded_port(&back).or_else(|| self.table.external_port(&back, remote)) {
             Some(port) => {
                 rewrite_error(packet, End::Destination, SocketAddrV4::new(self.external, port));
                 Verdict::Out
@@ -179,7 +190,9 @@ impl Nat {
     fn error_from_outside(&mut self, packet: &mut [u8], quoted: Flow, now: Instant) -> Verdict {
         self.table.expire(now);
         let back = Flow { source: quoted.destination, destination: quoted.source, ..quoted };
-        match self.table.inbound(back.protocol, back.destination.port(), |_| true) {
+        let port = back.destination.port();
+        let forwarded = self.forwarded_to(back.protocol, port).ok_or(Why::NoMapping);
+        match forwarded.or_else(|_| self.table.inbound(back.protocol, port, |_| true)) {
             Ok(inside) if *quoted.source.ip() == self.external => {
                 rewrite_error(packet, End::Source, inside);
                 Verdict::In

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::lab::packet::{decrement_ttl, udp_payload};
 
 fn at(text: &str) -> SocketAddrV4 {
     text.parse().expect("an address with a port")
@@ -10,15 +11,7 @@ fn at(text: &str) -> SocketAddrV4 {
 
 /// An IPv4 packet with correct checksums.
 pub(crate) fn ipv4(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, transport: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0];
-    packet.extend(source.octets());
-    packet.extend(destination.octets());
-    let total = (packet.len() + transport.len()) as u16;
-    packet[2..4].copy_from_slice(&total.to_be_bytes());
-    let sum = checksum(&packet);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    packet.extend_from_slice(transport);
-    packet
+    build(protocol, source, destination, transport)
 }
 
 pub(crate) fn udp(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
@@ -39,7 +32,7 @@ fn transport_sum(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, transpor
     checksum(&pseudo)
 }
 
-fn echo(kind: u8, source: Ipv4Addr, destination: Ipv4Addr, identifier: u16) -> Vec<u8> {
+pub(crate) fn echo(kind: u8, source: Ipv4Addr, destination: Ipv4Addr, identifier: u16) -> Vec<u8> {
     let mut icmp = vec![kind, 0, 0, 0];
     icmp.extend(identifier.to_be_bytes());
     icmp.extend([0, 1, 9, 9]);
@@ -48,7 +41,7 @@ fn echo(kind: u8, source: Ipv4Addr, destination: Ipv4Addr, identifier: u16) -> V
     ipv4(ICMP, source, destination, &icmp)
 }
 
-fn assert_sums_hold(packet: &[u8]) {
+pub(crate) fn assert_sums_hold(packet: &[u8]) {
     assert_eq!(checksum(&packet[..20]), 0, "header of {packet:02x?}");
     let transport = &packet[20..];
     match packet[9] {
