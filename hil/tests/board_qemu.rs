@@ -1,6 +1,8 @@
 //! The emulated board in a lab behind a NAT, for real. Each takes a minute of a processor, and the board's image, so they
 //! run when asked for: `cargo test -p p2pcam-hil --test board_qemu -- --ignored --nocapture --test-threads=1`.
 
+#![allow(clippy::unwrap_used)]
+
 mod board_support;
 
 use std::{
