@@ -21,7 +21,7 @@ use super::{
     settings::{Picture, Place, Settings},
 };
 use crate::{
-    lab::{Lab, namespace::Namespace},
+    lab::{Lab, build::BOARD_INTERFACE, namespace::Namespace},
     record::Artefact,
     scenario::plan::BoardKind,
 };
@@ -33,7 +33,7 @@ const TOKEN: &str = "/etc/p2pcam/device-token";
 const TURN_CA: &str = "/etc/p2pcam/turn-ca.pem";
 /// Core dumps, which the service is not to make in the field (docs/operation.md), in the one folder that it can write to.
 const DROP_IN: &str = "# What the rig changes of the agent's service.\n[Service]\nLimitCORE=infinity\n\
-     ExecStartPre=+/bin/sh -c 'echo /var/lib/p2pcam/core.%%p >/proc/sys/kernel/core_pattern'\n";
+     ExecStartPre=+/bin/bash -c 'echo /var/lib/p2pcam/core.%%p >/proc/sys/kernel/core_pattern'\n";
 /// Port of its SSH server, the last sign that it is reached by its new address.
 const SSH: u16 = 22;
 /// systemd-networkd starts and gets a lease in 3 s of an idle processor.
@@ -45,7 +45,7 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(20);
 /// The agent's 20 MB go through the emulated network, and udev looks at all devices.
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);
 /// Looks at the agent, five a second.
-const LOOKS: u32 = 100;
+const LOOKS: u32 = 50;
 /// As long as they take if each one takes as long as it can on a busy machine.
 const LOOKS_WITHIN: Duration = Duration::from_secs(90);
 
@@ -138,6 +138,9 @@ impl Board for QemuBoard {
         let script = Script::new(&self.tree, lab.device().name(), host, overlay)?;
         let leash = script.boot().await?;
         script.run(&["dhcp"], COMMAND_WITHIN).await?;
+        // Now, as before the board was told by the address that the script gave to the interface.
+        lab.adopt_board_interface(BOARD_INTERFACE)
+            .map_err(|error| BoardError::Unavailable(error.to_string()))?;
         reached(lab.device(), host).await?;
         script.run(&["install"], INSTALL_WITHIN).await?;
         ready(&script, &settings).await?;
