@@ -196,7 +196,7 @@ fn first_picture(events: &[Event]) -> Option<(f64, u32, u32)> {
 
 fn paths(events: &[Event]) -> Vec<(&str, &str)> {
     let of = |event| match event {
-        &Event::Path { ref local, ref remote, .. } => Some((local.as_str(), remote.as_str())),
+        Event::Path { local, remote, .. } => Some((local.as_str(), remote.as_str())),
         _ => None,
     };
     events.iter().filter_map(of).collect()
