@@ -14,11 +14,12 @@ use p2pcam_hil::{
         build::{DeviceHost, LabError},
         namespace::NamespaceError,
         nat::{Behaviour, Kind},
+        wire::{Faults, Loss},
     },
     process::{Program, Spec},
     scenario::plan::{
         BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, ServerName, Servers as Wanted, Side,
-        TurnTransport, Uplink, ViewerKind, ViewerPlan,
+        SideName, TurnTransport, Uplink, ViewerKind, ViewerPlan,
     },
     servers::{Programs, Servers},
     viewer::{self, Event, Watch},
@@ -195,11 +196,13 @@ fn first_picture(events: &[Event]) -> Option<(f64, u32, u32)> {
 }
 
 fn paths(events: &[Event]) -> Vec<(&str, &str)> {
-    let of = |event| match event {
-        &Event::Path { ref local, ref remote, .. } => Some((local.as_str(), remote.as_str())),
-        _ => None,
-    };
-    events.iter().filter_map(of).collect()
+    let mut paths = Vec::new();
+    for event in events {
+        if let Event::Path { local, remote, .. } = event {
+            paths.push((local.as_str(), remote.as_str()));
+        }
+    }
+    paths
 }
 
 fn sessions(events: &[Event]) -> usize {
@@ -326,6 +329,46 @@ async fn pictures_need_no_hub_once_they_flow() {
         let Some(Event::End { reason, .. }) = events.last() else { panic!("{kind:?}: no end") };
         assert_eq!(reason, "the time is over");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_forgets_its_mappings_is_got_over() {
+    let home = Some("EIM/APDF");
+    let Some(world) = World::build("vwreboot", plan(behind(home), behind(home), false)).await else { return };
+    let _agent = world.agent().await;
+    let mut rebooted = None;
+    let events = watch(&world, ViewerKind::Headless, world.watch(14), |event| {
+        if rebooted.is_none() && matches!(event, Event::Second { pictures: 8.., .. }) {
+            rebooted = Some(event.ms());
+            world.lab.reboot_router(SideName::Viewer);
+        }
+    })
+    .await;
+    let rebooted = rebooted.expect("there were pictures");
+    let again = events
+        .iter()
+        .any(|event| matches!(event, Event::Second { ms, pictures: 8.., .. } if *ms > rebooted + 2000.0));
+    assert!(again, "pictures move again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_line_that_loses_packets_pictures_go_on_and_all_that_is_missing_is_counted() {
+    let mut device = behind(Some("EIM/APDF"));
+    device.uplink.up =
+        Faults { loss: Loss::Random(0.03), delay: Duration::from_millis(30), ..Faults::default() };
+    let Some(world) = World::build("vwloss", plan(device, behind(None), false)).await else { return };
+    let _agent = world.agent().await;
+    let events = watch(&world, ViewerKind::Headless, world.watch(12), |_| {}).await;
+    let (mut pictures, mut missing) = (0, 0);
+    for event in &events {
+        if let Event::Second { pictures: seen, numbers_missing, .. } = event {
+            pictures += seen;
+            missing = *numbers_missing;
+        }
+    }
+    println!("{pictures} pictures seen, {missing} missing");
+    assert!(pictures > 100, "{pictures} of 180");
+    assert!(u64::from(pictures) + missing > 130, "{pictures} seen, {missing} missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,11 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{
-    addresses,
-    course::{Course, Wanted},
-    signaling::resolve,
-};
+use super::{addresses, course::Course, signaling::resolve, wanted::Wanted};
 use crate::viewer::Event;
 
 /// Where the token is read from, so that nobody sees it among the processes.

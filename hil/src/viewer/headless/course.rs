@@ -3,35 +3,28 @@
 
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
-use webrtc::{media_stream::track_remote::TrackRemote, peer_connection::RTCPeerConnectionState};
+use webrtc::peer_connection::RTCPeerConnectionState;
 
 use super::{
-    assembler::Assembler,
-    lips::{Lips, Stream},
-    peer::{Peer, Told, ask_for_keyframe},
-    pictures::{Decoding, age_ms},
+    lips::Lips,
+    peer::{Peer, Told},
+    pictures::age_ms,
     servers::Servers,
+    session::{Overdue, Session},
     signaling::{Link, Tiding},
     tally::Tally,
+    wanted::Wanted,
 };
 use crate::viewer::Event;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How often it is looked whether pictures have stopped.
 const LOOK: Duration = Duration::from_millis(250);
-/// A key frame, or the wish for it, can get lost: it is asked for again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// From the start of a session to its first picture. The page's.
-const CONNECT: Duration = Duration::from_secs(20);
-/// Chances for an ICE restart before the session is made anew. The page's.
-const RESTART: Duration = Duration::from_secs(4);
 /// Pause before the next session.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Errors after which another session may well do, so that a viewer that retries does not tell them: the device
@@ -39,25 +32,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const TRY_AGAIN: [&str; 3] = ["unknown-session", "wrong-state", "duplicate-session"];
 /// Errors about one message (docs/protocol.md); the session goes on.
 const HARMLESS: [&str; 4] = ["bad-candidate", "too-many-messages", "malformed", "too-large"];
-
-/// Whom to watch and how.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// `HOST:PORT`.
-    pub hub: String,
-    /// The device's name on the hub.
-    pub device: String,
-    /// The viewers' token.
-    pub token: String,
-    /// Own addresses to gather from.
-    pub addresses: Vec<IpAddr>,
-    /// Use relays only.
-    pub relay_only: bool,
-    /// Ask for another session when one that had a picture breaks.
-    pub retry: bool,
-    /// How long, from the request on.
-    pub time: Duration,
-}
 
 /// See the module.
 pub struct Course<T> {
@@ -76,25 +50,6 @@ pub struct Course<T> {
     deadline: Instant,
     second: Interval,
     look: Interval,
-}
-
-/// One session.
-struct Session {
-    id: String,
-    peer: Peer,
-    connected: bool,
-    /// It had a picture.
-    seen: bool,
-    began: Instant,
-    /// An ICE restart runs, and has time until then.
-    restart_until: Option<Instant>,
-    unusable: Vec<String>,
-    track: Option<Arc<dyn TrackRemote>>,
-    stream: u32,
-    assembler: Assembler,
-    decoding: Decoding,
-    asked: Instant,
-    path: Option<String>,
 }
 
 enum Happening {
@@ -222,32 +177,18 @@ impl<T: FnMut(Event)> Course<T> {
         self.link.send(json!({"session": id, "connect": {}}));
         let ms = self.ms();
         (self.tell)(Event::Session { ms, id: id.clone() });
-        let opened = Peer::open(&self.wanted.addresses, servers.usable, self.wanted.relay_only).await;
-        let (peer, offer) = match opened {
-            Ok(mut peer) => match peer.offer(false).await {
-                Ok(offer) => (peer, offer),
-                Err(error) => return Some(format!("the viewer cannot offer: {error:#}")),
-            },
+        let opened = async {
+            let mut peer = Peer::open(&self.wanted.addresses, servers.usable, self.wanted.relay_only).await?;
+            let offer = peer.offer(false).await?;
+            anyhow::Ok((peer, offer))
+        };
+        let (peer, offer) = match opened.await {
+            Ok(opened) => opened,
             Err(error) => return Some(format!("the viewer cannot begin: {error:#}")),
         };
         self.link.send(json!({"session": id, "description": offer}));
         self.link.resume(Some(&id));
-        let now = Instant::now();
-        self.session = Some(Session {
-            id,
-            peer,
-            connected: false,
-            seen: false,
-            began: now,
-            restart_until: None,
-            unusable: servers.unusable,
-            track: None,
-            stream: 0,
-            assembler: Assembler::default(),
-            decoding: Decoding::default(),
-            asked: now,
-            path: None,
-        });
+        self.session = Some(Session::new(id, peer, servers.unusable, Instant::now()));
         None
     }
 
@@ -387,10 +328,7 @@ impl<T: FnMut(Event)> Course<T> {
                 self.link.send(json!({"session": session.id, "candidate": null}));
             }
             Told::State(state) => {
-                session.connected = state == RTCPeerConnectionState::Connected;
-                if session.connected {
-                    session.restart_until = None;
-                }
+                session.is_connected(state == RTCPeerConnectionState::Connected);
                 let seen = session.seen;
                 (self.tell)(Event::State { ms, state: state.to_string() });
                 let failed = state == RTCPeerConnectionState::Failed;
@@ -404,14 +342,11 @@ impl<T: FnMut(Event)> Course<T> {
             Told::Track(track) => session.track = Some(track),
             Told::Picture(at, packet) => {
                 self.tally.bytes(packet.payload.len());
-                session.stream = packet.header.ssrc;
                 self.picture(at, packet).await;
             }
             Told::Sound(at, packet) => {
                 self.tally.sound();
-                if let Some(report) = session.peer.reports().of(packet.header.ssrc) {
-                    self.lips.came(Stream::Sound, report, packet.header.timestamp, at);
-                }
+                session.sound(&packet, at, &mut self.lips);
             }
         }
         None
@@ -419,69 +354,41 @@ impl<T: FnMut(Event)> Course<T> {
 
     async fn picture(&mut self, at: Instant, packet: rtc::rtp::Packet) {
         let Some(session) = self.session.as_mut() else { return };
-        let mut first = false;
-        for unit in session.assembler.push(packet, at) {
-            if let Some(report) = session.peer.reports().of(session.stream) {
-                self.lips.came(Stream::Picture, report, unit.rtp_time, unit.complete);
-            }
-            let Some(picture) = session.decoding.decode(unit) else { continue };
-            first |= !std::mem::replace(&mut session.seen, true);
+        let was_seen = session.seen;
+        for picture in session.picture(packet, at, &mut self.lips) {
             let age = picture.strip.map(|strip| age_ms(strip, SystemTime::now()));
             if let Some(event) = self.tally.picture(picture, age, Instant::now()) {
                 (self.tell)(event);
             }
         }
-        if first {
+        session.ask(Instant::now()).await;
+        if session.seen && !was_seen {
+            // What was said on the way here may be said again.
             self.told.clear();
             self.tell_path().await;
-        }
-        self.ask().await;
-    }
-
-    /// Asks for a key frame where only one can help.
-    async fn ask(&mut self) {
-        let now = Instant::now();
-        let stopped = self.tally.without_picture(now) > ASK_AGAIN;
-        let Some(session) = self.session.as_mut() else { return };
-        let wanted = stopped || session.decoding.needs_keyframe();
-        if let Some(track) = &session.track
-            && wanted
-            && session.connected
-            && session.stream != 0
-            && now.saturating_duration_since(session.asked) >= ASK_AGAIN
-        {
-            session.asked = now;
-            ask_for_keyframe(track.as_ref(), session.stream).await;
         }
     }
 
     /// What time alone brings about.
     async fn look(&mut self) -> End {
-        self.ask().await;
         let now = Instant::now();
-        let session = self.session.as_ref()?;
-        if session.restart_until.is_some_and(|until| now >= until) && !session.connected {
-            return self.over("new candidates did not bring the path back", true).await;
-        }
-        if !session.seen && now.saturating_duration_since(session.began) >= CONNECT {
-            let (code, message) = if session.connected {
-                ("no-picture", "connected, but no picture came")
-            } else {
-                ("no-path", "no way through the network was found in time")
-            };
-            self.error(code, message);
-            return self.over(message, true).await;
-        }
-        None
+        let session = self.session.as_mut()?;
+        session.ask(now).await;
+        let (code, message) = match session.overdue(now)? {
+            Overdue::Restart => return self.over("new candidates did not bring the path back", true).await,
+            Overdue::Picture => ("no-picture", "connected, but no picture came"),
+            Overdue::Path => ("no-path", "no way through the network was found in time"),
+        };
+        self.error(code, message);
+        self.over(message, true).await
     }
 
     /// New candidates over the same session if the hub is there to carry them.
     async fn repair(&mut self, failed: bool) -> End {
         let session = self.session.as_mut()?;
-        if !self.linked || session.restart_until.is_some() {
+        if !self.linked || !session.may_restart(Instant::now()) {
             return if failed { self.over("the connection failed", true).await } else { None };
         }
-        session.restart_until = Some(Instant::now() + RESTART);
         match session.peer.offer(true).await {
             Ok(offer) => {
                 self.link.send(json!({"session": session.id, "description": offer}));
@@ -492,10 +399,8 @@ impl<T: FnMut(Event)> Course<T> {
     }
 
     async fn tell_path(&mut self) {
-        let Some(session) = self.session.as_mut().filter(|session| session.seen) else { return };
-        let Some(path) = session.peer.path().await else { return };
-        if session.path.as_ref() != Some(&path.pair) {
-            session.path = Some(path.pair);
+        let Some(session) = self.session.as_mut() else { return };
+        if let Some(path) = session.other_path().await {
             let ms = self.tally.ms(Instant::now());
             (self.tell)(Event::Path { ms, local: path.local, remote: path.remote, rtt_ms: path.rtt_ms });
         }

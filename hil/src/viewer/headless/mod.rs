@@ -14,8 +14,10 @@ mod peer;
 mod pictures;
 mod reports;
 mod servers;
+mod session;
 mod signaling;
 mod tally;
+mod wanted;
 
 use std::{
     ffi::OsString,

@@ -150,7 +150,7 @@ impl Peer {
 
     /// An offer as the body of an envelope; with `restart` one with new ICE credentials.
     pub async fn offer(&mut self, restart: bool) -> anyhow::Result<Value> {
-        let options = restart.then(|| RTCOfferOptions { ice_restart: true, ..Default::default() });
+        let options = restart.then_some(RTCOfferOptions { ice_restart: true });
         let offer = self.connection.create_offer(options).await?;
         self.connection.set_local_description(offer.clone()).await?;
         Ok(json!(offer))

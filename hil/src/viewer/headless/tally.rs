@@ -51,11 +51,6 @@ impl Tally {
         self.last.is_some()
     }
 
-    /// How long there has been no picture; since the start if there was none.
-    pub fn without_picture(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.last.unwrap_or(self.started))
-    }
-
     /// RTP payload of the picture's stream.
     pub fn bytes(&mut self, count: usize) {
         self.second.bytes += count as u64;
