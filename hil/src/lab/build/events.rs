@@ -166,7 +166,12 @@ impl Lab {
         let addresses = || uplink.addresses.iter().map(|net| net.addr());
         LineState {
             inside: addresses().collect(),
-            wan: uplink.wan.map(|wan| wiring.carrier.unwrap_or(wan).into()),
+            wan: match (wiring.carrier, uplink.hops.is_empty()) {
+                (Some(carrier), _) => Some(carrier.into()),
+                // What the probe sends from: on a LAN the gateway's address, not the host's.
+                (None, true) => addresses().find(IpAddr::is_ipv4),
+                (None, false) => uplink.wan.map(IpAddr::from),
+            },
             kind: uplink.kind,
             policy: uplink.policy,
             faults: uplink.faults,

@@ -55,7 +55,10 @@ impl Ends<'_> {
             if end.saturating_sub(known.at_least) <= NEAR {
                 break;
             }
-            known = self.narrow(&server, pace, known.at_least, end)?;
+            let narrowed = self.narrow(&server, pace, known.at_least, end)?;
+            // It may live just up to where it was gone before.
+            let before = known.gone_after.filter(|gone| *gone > narrowed.at_least);
+            known = Lifetime { gone_after: narrowed.gone_after.or(before), ..narrowed };
             if known.gone_after.is_none() {
                 break;
             }

@@ -14,7 +14,7 @@ use super::{
 use crate::lab::nat::{Filtering, Kind, Mapping};
 
 /// How long a TCP connection may take to come up: longer than its first retransmission (RFC 6298: a second).
-const TCP_PATIENCE: Duration = Duration::from_millis(1500);
+const TCP_PATIENCE: Duration = Duration::from_millis(1200);
 /// Round trips that are measured once the first packet is through.
 const ROUND_TRIPS: usize = 3;
 
@@ -128,8 +128,18 @@ impl Ends<'_> {
         let socket = sockets.pop().ok_or(ProbeError::Addresses)?;
         let one = |shot, pace| -> io::Result<Option<Arrival>> { Ok(fire(&[shot], pace)?[0]) };
         let unknown = Pace::unknown(self.places.patience);
-        let Some(first) = one(self.shot_out(&socket, server)?, unknown)? else {
-            return Err(self.blocked());
+        let shot = self.shot_out(&socket, server)?;
+        let quick = Pace { tries: 1, patience: unknown.gap, ..unknown };
+        let first = match one(shot, quick)? {
+            Some(first) => first,
+            // Meanwhile it is seen what else gets through.
+            None => thread::scope(|scope| {
+                let blocked = scope.spawn(|| self.blocked());
+                match one(shot, unknown)? {
+                    Some(first) => Ok(first),
+                    None => Err(blocked.join().unwrap_or(ProbeError::Addresses)),
+                }
+            })?,
         };
         let external = first.source;
         let back = Shot { from: server, to: external, at: &socket };
