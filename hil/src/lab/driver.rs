@@ -94,7 +94,8 @@ impl Running {
         self.set_port(port.endpoint, Some(port));
     }
 
-    /// Takes an endpoint's device away: the device is closed, what is sent to the endpoint is lost.
+    /// Takes an endpoint's device away: what is sent to the endpoint is lost, and the device goes as soon as the thread
+    /// lets go of it.
     pub fn remove_port(&self, endpoint: EndpointId) {
         self.set_port(endpoint, None);
     }

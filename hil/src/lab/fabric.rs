@@ -369,5 +369,8 @@ impl Fabric {
 }
 
 #[cfg(test)]
+#[path = "fabric_router_tests.rs"]
+mod router_tests;
+#[cfg(test)]
 #[path = "fabric_tests.rs"]
 mod tests;

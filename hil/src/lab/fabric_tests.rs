@@ -26,7 +26,7 @@ fn host(address: impl Into<IpAddr>) -> Vec<IpNet> {
     vec![IpNet::from(address.into())]
 }
 
-fn nat(kind: &str, external: Ipv4Addr) -> Nat {
+pub(super) fn nat(kind: &str, external: Ipv4Addr) -> Nat {
     Nat::new(Behaviour::of(kind.parse::<NatKind>().expect("a kind")), external, 3)
 }
 

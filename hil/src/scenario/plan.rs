@@ -201,6 +201,8 @@ pub enum ServerName {
 }
 
 /// What happens while somebody watches.
+// A plan has a handful of them; a box would only be in the way.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Event {

@@ -93,7 +93,7 @@ impl Plain {
         self.prefixes.iter().any(|prefix| prefix.contains(&address))
     }
 
-    fn from_inside(&mut self, packet: &[u8], now: Instant) -> Verdict {
+    fn outward(&mut self, packet: &[u8], now: Instant) -> Verdict {
         let ends = packet::source(packet).zip(packet::destination(packet));
         // What is for another one inside, and not there, would come back for ever.
         if ends.is_none_or(|(source, destination)| !self.has(source) || self.has(destination)) {
@@ -138,15 +138,15 @@ impl Translation {
         }
     }
 
-    fn from_inside(&mut self, packet: &mut Vec<u8>, now: Instant) -> Verdict {
+    fn outward(&mut self, packet: &mut Vec<u8>, now: Instant) -> Verdict {
         match self {
             Self::Nat44(nat) => nat.from_inside(packet, now),
             Self::Nat64(nat) => nat.from_inside(packet, now),
-            Self::Plain(plain) => plain.from_inside(packet, now),
+            Self::Plain(plain) => plain.outward(packet, now),
         }
     }
 
-    fn from_outside(&mut self, packet: &mut Vec<u8>, now: Instant) -> Verdict {
+    fn inward(&mut self, packet: &mut Vec<u8>, now: Instant) -> Verdict {
         match self {
             Self::Nat44(nat) => nat.from_outside(packet, now),
             Self::Nat64(nat) => nat.from_outside(packet, now),
@@ -240,7 +240,7 @@ impl Router {
             self.forbidden += 1;
             return Fate::Done;
         }
-        match self.translation.from_inside(&mut packet, now) {
+        match self.translation.outward(&mut packet, now) {
             Verdict::Out if !self.connected => Fate::Unplugged,
             Verdict::Out => {
                 let bytes = packet.len();
@@ -280,7 +280,7 @@ impl Router {
     }
 
     fn translate_in(&mut self, mut packet: Vec<u8>, now: Instant) -> Fate {
-        match self.translation.from_outside(&mut packet, now) {
+        match self.translation.inward(&mut packet, now) {
             Verdict::In => Fate::Inside(packet),
             Verdict::Out | Verdict::Drop(_) => {
                 self.refused += 1;

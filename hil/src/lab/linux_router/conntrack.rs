@@ -44,3 +44,28 @@ fn result(answer: &[u8]) -> Option<i32> {
     let code = i32::from_ne_bytes(answer.get(HEADER..HEADER + 4)?.try_into().ok()?);
     (kind == ERROR).then_some(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_an_acknowledgement_has_a_result() {
+        let answer = |kind: u16, code: i32| {
+            [&36u32.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], &code.to_ne_bytes()].concat()
+        };
+        assert_eq!(result(&answer(ERROR, 0)), Some(0));
+        assert_eq!(result(&answer(ERROR, -libc::EPERM)), Some(-libc::EPERM));
+        assert_eq!(result(&answer(3, 0)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let result = result(&bytes);
+            prop_assert!(result.is_none() || bytes.len() >= HEADER + 4);
+        }
+    }
+}

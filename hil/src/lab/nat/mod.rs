@@ -8,6 +8,7 @@ mod behaviour;
 mod ports;
 mod table;
 
+pub use super::packet::Protocol;
 pub use behaviour::{BadKind, Behaviour, Filtering, Kind, Mapping, PortChoice};
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 };
 
 use super::packet::{
-    self, End, Flow, Protocol,
+    self, End, Flow,
     v4::{parse, rewrite, rewrite_error},
 };
 use ports::Ports;
