@@ -14,11 +14,11 @@ use std::{
 use lab_support::{ask, behind, build, plan, socket};
 use p2pcam_hil::{
     lab::{
-        build::{DeviceHost, INTERNET},
+        build::{DeviceHost, INTERNET, INTERNET6},
         leftovers::{Leftover, clean, leftovers},
         namespace::Namespace,
     },
-    scenario::plan::{Plan, Side, SideName},
+    scenario::plan::{Network, Plan, Side, SideName},
 };
 
 /// Tells a process of this test that it is to hold a lab until it is killed; its name.
@@ -174,6 +174,14 @@ fn a_board_on_a_lent_card_reaches_the_internet_through_the_lab_and_the_card_come
         let checks = lab.self_probe();
         assert!(checks.iter().all(|check| check.ok), "{checks:#?}");
     }
+    lab.rewire(&plan(Side { network: Network::Dual, ..behind(&["EIM/APDF"]) }, behind(&[])))
+        .expect("another network");
+    lab.adopt_board_interface("board0").expect("it is there");
+    inside("addr add 2001:db8:1::2/64 dev lent1 nodad");
+    inside("-6 route replace default via 2001:db8:1::1");
+    let host = lab.addresses().device.v6.expect("IPv6");
+    let (server, client) = (socket(lab.internet(), INTERNET6[0], 0), socket(&board, host, 0));
+    assert_eq!(ask(&client, &server).map(|seen| seen.ip()), Some(host.into()));
     let spare = Side { spare: Some(behind(&["APDM/APDF"]).uplink), ..behind(&["EIM/APDF"]) };
     lab.rewire(&plan(spare, behind(&[]))).expect("another network");
     lab.adopt_board_interface("board0").expect("it is there");

@@ -36,9 +36,9 @@ impl fmt::Display for Lifetime {
         let at_least = self.at_least.as_secs_f64();
         match self.gone_after {
             Some(gone) => {
-                write!(f, "an idle UDP mapping lives {at_least:.1} to {:.1} s", gone.as_secs_f64())
+                write!(f, "an idle UDP mapping lives {at_least:.2} to {:.2} s", gone.as_secs_f64())
             }
-            None => write!(f, "an idle UDP mapping lives longer than {at_least:.1} s"),
+            None => write!(f, "an idle UDP mapping lives longer than {at_least:.2} s"),
         }
     }
 }

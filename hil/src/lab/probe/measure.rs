@@ -82,8 +82,8 @@ impl Ends<'_> {
         let shots = [
             Shot { from: s11, to: filtered, at: filter },
             Shot { from: s01, to: filtered, at: filter },
-            Shot { from: one, to: self.places.from_inside(other_outside), at: other },
-            Shot { from: other, to: self.places.from_inside(one_outside), at: one },
+            Shot { from: one, to: self.places.seen_inside(other_outside), at: other },
+            Shot { from: other, to: self.places.seen_inside(one_outside), at: one },
         ];
         let came: Vec<bool> = fire(&shots, pace)?.iter().map(Option::is_some).collect();
         let filtering = match (came[0], came[1]) {
@@ -119,7 +119,7 @@ impl Ends<'_> {
     }
 
     pub fn shot_out<'a>(&self, from: &'a UdpSocket, at: &'a UdpSocket) -> io::Result<Shot<'a>> {
-        Ok(Shot { from, to: self.places.from_inside(at.local_addr()?), at })
+        Ok(Shot { from, to: self.places.seen_inside(at.local_addr()?), at })
     }
 
     /// Sends the first packets, which teach the round trip.
@@ -182,7 +182,7 @@ impl Ends<'_> {
             Some(Opened::Tcp(listener)) => listener.local_addr().unwrap_or(there),
             _ => there,
         };
-        let to = self.places.from_inside(address);
+        let to = self.places.seen_inside(address);
         (self.inside)(Box::new(move || TcpStream::connect_timeout(&to, TCP_PATIENCE).map(|_| Vec::new())))
             .is_ok()
     }
