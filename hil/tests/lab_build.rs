@@ -1,103 +1,25 @@
 //! Whole labs for real. Takes root; without it, says so and runs nothing.
 #![allow(clippy::expect_used)]
 
+mod lab_support;
+
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr},
     process::Command,
     time::{Duration, Instant},
 };
 
+use lab_support::{PATIENCE, ask, behind, build, computed, plan, socket};
 use p2pcam_hil::{
     lab::{
-        build::{DeviceHost, INTERNET, INTERNET6, Lab, LabError},
+        build::{DeviceHost, INTERNET, INTERNET6, Lab},
         fabric::Policy,
-        namespace::{Namespace, NamespaceError},
         nat::{Behaviour, Kind},
+        packet::Protocol,
     },
     record::Check,
-    scenario::plan::{
-        BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, Servers, Side, SideName, Uplink,
-        ViewerKind, ViewerPlan,
-    },
+    scenario::plan::{Network, Plan, RouterKind, RouterPlan, Side, SideName},
 };
-
-/// Until what should come has come, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-fn computed(kind: &str) -> RouterPlan {
-    let behaviour = Behaviour::of(kind.parse::<Kind>().expect("a kind"));
-    RouterPlan { kind: RouterKind::Computed(behaviour), forwards: Vec::new() }
-}
-
-/// A side behind these routers, from the host outwards.
-fn behind(kinds: &[&str]) -> Side {
-    let routers = kinds.iter().map(|kind| computed(kind)).collect();
-    Side { network: Network::Ipv4, uplink: Uplink { routers, ..Uplink::default() }, spare: None }
-}
-
-fn plan(device: Side, viewer: Side) -> Plan {
-    let viewers = vec![ViewerPlan {
-        name: "one".into(),
-        kind: ViewerKind::Headless,
-        at: Duration::ZERO,
-        relay_only: false,
-    }];
-    Plan {
-        name: "lab-build".into(),
-        about: "A lab is built.".into(),
-        seed: 7,
-        time: Duration::from_secs(1),
-        device,
-        viewer,
-        shared_cgn: None,
-        servers: Servers { stun: true, turn: Default::default(), turn_port: 3478, turns_port: 443 },
-        board: BoardPlan::default(),
-        viewers,
-        events: Vec::new(),
-        expect: Expect::default(),
-        plant: None,
-    }
-}
-
-/// `None`, and a word, where namespaces cannot be made.
-fn build(name: &str, plan: &Plan, host: DeviceHost) -> Option<Lab> {
-    let start = Instant::now();
-    match Lab::build(name, plan, host) {
-        Err(LabError::Namespace(NamespaceError::NotRoot)) => {
-            println!("not run: namespaces take root");
-            None
-        }
-        built => {
-            let lab = built.expect("a lab");
-            println!("{name}: built in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
-            Some(lab)
-        }
-    }
-}
-
-fn socket(namespace: &Namespace, address: impl Into<IpAddr>, port: u16) -> UdpSocket {
-    let address = address.into();
-    let socket = namespace.run(|| UdpSocket::bind((address, port))).expect("a socket");
-    socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a time-out");
-    socket
-}
-
-/// Asks a server until it has heard; who it was asked by.
-fn ask(client: &UdpSocket, server: &UdpSocket) -> Option<SocketAddr> {
-    let to = server.local_addr().expect("an address");
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        client.send_to(b"ask", to).expect("sent");
-        let mut buffer = [0; 64];
-        if let Ok((_, from)) = server.recv_from(&mut buffer) {
-            server.send_to(b"answer", from).expect("sent");
-            if client.recv_from(&mut buffer).is_ok() {
-                return Some(from);
-            }
-        }
-    }
-    None
-}
 
 /// Asks once from each side; what the internet's host sees.
 fn outside(lab: &Lab, side: SideName) -> Option<IpAddr> {
@@ -131,23 +53,94 @@ fn each_side_reaches_the_internet_by_its_public_address_whatever_is_between() {
 }
 
 #[test]
-fn a_switch_of_uplinks_and_a_new_dial_in_change_the_address_outside_and_a_cut_silences() {
-    let side = |name: &[&str]| Side { spare: Some(behind(&["EIM/EIF"]).uplink), ..behind(name) };
-    let Some(lab) = build("events", &plan(side(&["EIM/APDF"]), side(&[])), DeviceHost::Process) else {
+fn a_switch_of_uplinks_and_a_new_dial_in_change_the_address_outside_whatever_the_router_is() {
+    let with_spare = |side: Side| Side { spare: Some(behind(&["EIM/EIF"]).uplink), ..side };
+    let Some(mut lab) = build("events", &plan(behind(&[]), behind(&[])), DeviceHost::Process) else { return };
+    let mut pairs = vec![
+        (behind(&["EIM/APDF"]), behind(&[])),
+        (behind(&["EIM/EIF", "ADM/ADF"]), Side { network: Network::Dual, ..behind(&[]) }),
+    ];
+    if has_nft() {
+        pairs.push((linux(false), behind(&["EIM/EIF"])));
+    }
+    for (device, viewer) in pairs {
+        lab.rewire(&plan(with_spare(device), with_spare(viewer))).expect("another network");
+        for side in BOTH {
+            let mut seen = vec![outside(&lab, side).expect("it reaches the internet")];
+            lab.switch_uplink(side).expect("there is a spare one");
+            seen.push(outside(&lab, side).expect("it reaches the internet"));
+            lab.switch_uplink(side).expect("back");
+            assert_eq!(outside(&lab, side), Some(seen[0]));
+            lab.change_wan_address(side).expect("another address");
+            seen.push(outside(&lab, side).expect("it reaches the internet"));
+            let last: Vec<_> =
+                seen.iter().filter_map(|ip| ip.to_string().rsplit('.').next().map(str::to_owned)).collect();
+            assert_eq!(last, ["1", "2", "3"], "{side:?}: {seen:?}");
+            assert_eq!(lab.wan_address(side), seen[2]);
+        }
+        assert_right(&lab);
+    }
+    lab.rewire(&plan(behind(&[]), behind(&[]))).expect("another network");
+    let error = lab.switch_uplink(SideName::Viewer).expect_err("there is no spare one").to_string();
+    assert!(error.contains("[viewer.spare]"), "{error}");
+}
+
+#[test]
+fn forwards_lead_through_all_routers_to_the_host() {
+    let Some(mut lab) = build("forwards", &plan(behind(&[]), behind(&[])), DeviceHost::Process) else {
         return;
     };
-    for side in BOTH {
-        let mut seen = vec![outside(&lab, side).expect("it reaches the internet")];
-        lab.switch_uplink(side).expect("there is a spare one");
-        seen.push(outside(&lab, side).expect("it reaches the internet"));
-        lab.change_wan_address(side).expect("another address");
-        seen.push(outside(&lab, side).expect("it reaches the internet"));
-        lab.switch_uplink(side).expect("back");
-        assert_eq!(outside(&lab, side), Some(seen[0]));
-        seen.dedup();
-        assert_eq!(seen.len(), 3, "{seen:?}");
-        assert_eq!(seen[1].to_string().rsplit('.').next(), Some("2"));
+    let mut chains = vec![behind(&["APDM/APDF", "APDM/APDF"])];
+    if has_nft() {
+        chains.push(linux(false));
     }
+    for mut side in chains {
+        for (position, router) in side.uplink.routers.iter_mut().enumerate() {
+            // Outside 5000 or 5001, at the host 5000.
+            let port = 5000 + position as u16;
+            router.forwards = vec![(Protocol::Udp, port, port.saturating_sub(1).max(5000))];
+        }
+        let port = 5000 + side.uplink.routers.len() as u16 - 1;
+        lab.rewire(&plan(side, behind(&[]))).expect("another network");
+        let server = socket(lab.device(), lab.addresses().device.v4.expect("IPv4"), 5000);
+        let client = socket(lab.internet(), INTERNET[0], 0);
+        let deadline = Instant::now() + PATIENCE;
+        let mut buffer = [0; 8];
+        let heard = loop {
+            client.send_to(b"hello", (lab.wan_address(SideName::Device), port)).expect("sent");
+            if let Ok((_, from)) = server.recv_from(&mut buffer) {
+                break Some(from);
+            }
+            if Instant::now() > deadline {
+                break None;
+            }
+        };
+        assert_eq!(heard, client.local_addr().ok());
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_one_is_refused() {
+    for name in ["", "a/b", "a b", "..", &"x".repeat(61)] {
+        let error =
+            Lab::build(name, &plan(behind(&[]), behind(&[])), DeviceHost::Process).expect_err("a bad name");
+        assert!(error.to_string().contains("letters, digits and hyphens"), "{error}");
+    }
+}
+
+fn has_nft() -> bool {
+    let has = Command::new("nft").arg("--version").output().is_ok();
+    if !has {
+        println!("not run: Linux routers take the program nft");
+    }
+    has
+}
+
+fn linux(fully_random: bool) -> Side {
+    let router = RouterPlan { kind: RouterKind::Linux { fully_random }, forwards: Vec::new() };
+    let mut side = behind(&[]);
+    side.uplink.routers.push(router);
+    side
 }
 
 /// All that the rig says about itself, and how long that took.
@@ -178,12 +171,6 @@ fn each_network_measures_as_what_the_plan_says() {
         side.uplink.policy = policy;
         side
     };
-    let linux = |fully_random| {
-        let router = RouterPlan { kind: RouterKind::Linux { fully_random }, forwards: Vec::new() };
-        let mut side = behind(&[]);
-        side.uplink.routers.push(router);
-        side
-    };
     let mut slow = behind(&["ADM/ADF"]);
     slow.uplink.up.delay = Duration::from_millis(40);
     slow.uplink.down.delay = Duration::from_millis(20);
@@ -194,10 +181,8 @@ fn each_network_measures_as_what_the_plan_says() {
         (network(Network::Dual, &["EIM/APDF"]), network(Network::Dual, &[])),
         (network(Network::Ipv6, &[]), network(Network::Nat64, &[])),
     ];
-    if Command::new("nft").arg("--version").output().is_ok() {
+    if has_nft() {
         pairs.push((linux(false), linux(true)));
-    } else {
-        println!("not run: Linux routers take the program nft");
     }
     for (device, viewer) in pairs {
         lab.rewire(&plan(device, viewer)).expect("another network");
@@ -301,11 +286,15 @@ fn routers_of_another_network_know_nothing_of_what_was_before() {
 #[test]
 fn hosts_behind_routers_reach_each_other_by_hole_punching() {
     let Some(mut lab) = build("punch", &plan(behind(&[]), behind(&[])), DeviceHost::Process) else { return };
+    let mut shared = plan(behind(&["EIM/APDF"]), behind(&["EIM/APDF"]));
+    let carrier = RouterKind::Computed(Behaviour { hairpin: true, ..Behaviour::of(Kind::ALL[2]) });
+    shared.shared_cgn = Some(RouterPlan { kind: carrier, forwards: Vec::new() });
     let dual = |kinds: &[&str]| Side { network: Network::Dual, ..behind(kinds) };
     for (plan, v6) in [
         (plan(behind(&["EIM/APDF"]), behind(&["EIM/APDF"])), false),
         (plan(behind(&["APDM/APDF"]), behind(&["EIM/ADF"])), false),
         (plan(behind(&["EIM/EIF", "EIM/APDF"]), behind(&[])), false),
+        (shared, false),
         (plan(dual(&["APDM/APDF"]), dual(&["APDM/APDF"])), true),
     ] {
         lab.rewire(&plan).expect("another network");

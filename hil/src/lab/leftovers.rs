@@ -57,10 +57,12 @@ pub fn leftovers() -> Vec<Leftover> {
     namespace::names().into_iter().map(look).collect()
 }
 
-/// Removes namespaces whose rig is dead, and ends the programs in them (SIGKILL). Nothing else is touched.
-pub fn clean() -> Cleaned {
+/// Removes namespaces whose rig is dead, and ends the programs in them (SIGKILL): those of a lab, or all. Nothing else is
+/// touched.
+pub fn clean(lab: Option<&str>) -> Cleaned {
     let mut cleaned = Cleaned::default();
-    for leftover in leftovers() {
+    let begin = lab.map(|lab| format!("{}{lab}-", namespace::PREFIX)).unwrap_or_default();
+    for leftover in leftovers().into_iter().filter(|leftover| leftover.namespace.starts_with(&begin)) {
         if leftover.owner.is_some() {
             cleaned.in_use.push(leftover);
             continue;

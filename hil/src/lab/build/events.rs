@@ -29,7 +29,9 @@ impl Lab {
                 Hop::Linux(place) => self.linux_routers()[*place].reboot()?,
             }
         }
-        self.running.with(|fabric| uplink.plain.iter().for_each(|router| fabric.reboot(*router)));
+        if let Some(firewall) = uplink.firewall {
+            self.running.with(|fabric| fabric.reboot(firewall));
+        }
         Ok(())
     }
 
@@ -81,7 +83,9 @@ impl Lab {
             list.retain(|net| net.addr().is_ipv6());
             list.insert(0, Ipv4Net::from(wan).into());
         }
-        self.running.with(|fabric| uplink.plain.iter().for_each(|router| fabric.set_external(*router, wan)));
+        if let Some(router) = uplink.public {
+            self.running.with(|fabric| fabric.set_external(router, wan));
+        }
     }
 
     /// The side goes by its other uplink from now on. A host that is a process gets other addresses there (192.168.11.2
@@ -166,7 +170,12 @@ impl Lab {
         let addresses = || uplink.addresses.iter().map(|net| net.addr());
         LineState {
             inside: addresses().collect(),
-            wan: uplink.wan.map(|wan| wiring.carrier.unwrap_or(wan).into()),
+            wan: match (wiring.carrier, uplink.hops.is_empty()) {
+                (Some(carrier), _) => Some(carrier.into()),
+                // What the probe sends from: on a LAN the gateway's address, not the host's.
+                (None, true) => addresses().find(IpAddr::is_ipv4),
+                (None, false) => uplink.wan.map(IpAddr::from),
+            },
             kind: uplink.kind,
             policy: uplink.policy,
             faults: uplink.faults,

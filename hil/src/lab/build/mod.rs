@@ -37,6 +37,8 @@ use wiring::{Wiring, internet_addresses};
 pub const HOST_INTERFACE: &str = link::DEVICE;
 /// Memory for the last packets of each side: minutes of a camera's stream.
 const CAPTURE: usize = 24 << 20;
+/// Longest name of a lab: those of its namespaces are shown in tables.
+const LONGEST_NAME: usize = 60;
 /// Both sides.
 pub(super) const SIDES: [SideName; 2] = [SideName::Device, SideName::Viewer];
 /// What a board's network card or tap is called in the device's namespace.
@@ -57,6 +59,9 @@ pub enum LabError {
     /// No rights, or the name is taken.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
+    /// The name cannot be one of a namespace.
+    #[error("a lab cannot be called \"{0}\": take letters, digits and hyphens, {LONGEST_NAME} at most")]
+    Name(String),
     /// The kernel has no TUN devices.
     #[error("this machine has no TUN devices (/dev/net/tun): load the kernel's module with `modprobe tun`")]
     NoTun,
@@ -101,6 +106,10 @@ pub struct Lab {
 impl Lab {
     /// Builds the network of a plan in namespaces `p2phil-NAME-dev`, `-vw` and `-net`.
     pub fn build(name: &str, plan: &Plan, host: DeviceHost) -> Result<Self, LabError> {
+        let letters = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+        if name.is_empty() || name.len() > LONGEST_NAME || !letters {
+            return Err(LabError::Name(name.into()));
+        }
         let device = Namespace::create(&format!("{name}-dev"))?;
         let viewer = Namespace::create(&format!("{name}-vw"))?;
         let internet = Namespace::create(&format!("{name}-net"))?;

@@ -107,7 +107,12 @@ fn home_name(link: &LinkMessage) -> Option<String> {
 
 async fn find(handle: &Handle, name: &str) -> io::Result<LinkMessage> {
     let mut links = handle.link().get().match_name(name.to_owned()).execute();
-    links.try_next().await.map_err(plain)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+    match links.try_next().await.map_err(plain) {
+        Ok(Some(link)) => Ok(link),
+        Ok(None) => Err(io::ErrorKind::NotFound.into()),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Err(io::ErrorKind::NotFound.into()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn is_default_route(handle: &Handle, index: u32) -> io::Result<bool> {

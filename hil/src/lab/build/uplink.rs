@@ -53,24 +53,22 @@ pub fn build(
     let segment = fabric.segment();
     let wan = (network != Network::Ipv6).then(|| addresses::wan(name, number as u8 + 1, place.carrier));
     let v4 = match (has_v4.then_some(wan).flatten(), plan.routers.is_empty()) {
-        (Some(wan), true) => Some(public(place, wan)),
-        (Some(_), false) => Some(private(place)),
+        (Some(wan), true) => Some(in_public(place, wan)),
+        (Some(_), false) => Some(in_lan(place)),
         (None, _) => None,
     };
-    let v6 = has_v6.then(|| private6(place));
+    let v6 = has_v6.then(|| in_lan6(place));
     let mut hops = Vec::new();
-    let mut plain = Vec::new();
     let line = fabric.plain_router(access, place.outside, Vec::new(), false, seed(0));
     fabric.set_policy(line, plan.policy);
     fabric.set_faults(line, plan.up, plan.down);
-    if let (Some(v4), true) = (&v4, plan.routers.is_empty()) {
-        plain.push(fabric.plain_router(segment, access, v4.prefixes.clone(), false, seed(1)));
-    } else if let (Some(wan), Some(v4)) = (wan, &v4) {
+    let public = v4.as_ref().filter(|_| plan.routers.is_empty());
+    let public = public.map(|v4| fabric.plain_router(segment, access, v4.prefixes.clone(), false, seed(1)));
+    if let (Some(wan), Some(v4), None) = (wan, &v4, public) {
         hops = chain(fabric, linux, place, &plan.routers, [segment, access], [v4.host, wan], &seed);
     }
-    if let Some(v6) = &v6 {
-        plain.push(fabric.plain_router(segment, access, v6.prefixes.clone(), true, seed(2)));
-    }
+    let firewall =
+        v6.as_ref().map(|v6| fabric.plain_router(segment, access, v6.prefixes.clone(), true, seed(2)));
     if let (Network::Nat64, Some(wan)) = (network, wan) {
         let nat = Nat64::new(Behaviour::of(NAT64_KIND), wan, seed(3));
         hops.push(Hop::Computed(fabric.nat64_router(segment, access, nat, seed(3))));
@@ -86,7 +84,21 @@ pub fn build(
         _ => plan.routers.iter().map(|router| Some(kind(behaviour(router.kind)))).fold(None, stricter),
     };
     let (faults, policy) = ([plan.up, plan.down], plan.policy);
-    UplinkWiring { hops, plain, line, segment, access, addresses, prefixes, host, faults, policy, kind, wan }
+    UplinkWiring {
+        hops,
+        firewall,
+        public,
+        line,
+        segment,
+        access,
+        addresses,
+        prefixes,
+        host,
+        faults,
+        policy,
+        kind,
+        wan,
+    }
 }
 
 /// How a host is addressed in one IP version.
@@ -101,7 +113,7 @@ struct Addressed<A> {
 
 /// A host with a public address, which is alone in its network: on a TUN device everybody else is behind the default
 /// route.
-fn public(place: Place, wan: Ipv4Addr) -> Addressed<Ipv4Addr> {
+fn in_public(place: Place, wan: Ipv4Addr) -> Addressed<Ipv4Addr> {
     let alone = |address: Ipv4Addr| IpNet::from(Ipv4Net::from(address));
     if !place.on_lan {
         return Addressed { host: wan, device: alone(wan), prefixes: vec![alone(wan)] };
@@ -112,7 +124,7 @@ fn public(place: Place, wan: Ipv4Addr) -> Addressed<Ipv4Addr> {
 }
 
 /// A host in a LAN behind a router. A LAN with a board on it is the same behind the spare uplink.
-fn private(place: Place) -> Addressed<Ipv4Addr> {
+fn in_lan(place: Place) -> Addressed<Ipv4Addr> {
     let net = |address, prefix| IpNet::V4(Ipv4Net::new_assert(address, prefix));
     if place.on_lan {
         let lan = addresses::lan();
@@ -124,7 +136,7 @@ fn private(place: Place) -> Addressed<Ipv4Addr> {
 }
 
 /// The same in IPv6, with public addresses.
-fn private6(place: Place) -> Addressed<std::net::Ipv6Addr> {
+fn in_lan6(place: Place) -> Addressed<std::net::Ipv6Addr> {
     let net = |address, prefix| IpNet::V6(Ipv6Net::new_assert(address, prefix));
     let number = if place.on_lan { 0 } else { place.number };
     let host = addresses::host6(place.name, number);

@@ -80,8 +80,10 @@ pub enum Hop {
 pub struct UplinkWiring {
     /// IPv4 routers from the host outwards, or the NAT64. Empty: the host has a public address.
     pub hops: Vec<Hop>,
-    /// The firewall of IPv6, and what brings a public IPv4 address past it.
-    pub plain: Vec<RouterId>,
+    /// The firewall of IPv6, ...
+    pub firewall: Option<RouterId>,
+    /// ... and what brings a host's public IPv4 address past it.
+    pub public: Option<RouterId>,
     /// The line to the internet.
     pub line: RouterId,
     /// Where the host is when it uses this uplink.

@@ -36,9 +36,9 @@ impl fmt::Display for Lifetime {
         let at_least = self.at_least.as_secs_f64();
         match self.gone_after {
             Some(gone) => {
-                write!(f, "an idle UDP mapping lives {at_least:.1} to {:.1} s", gone.as_secs_f64())
+                write!(f, "an idle UDP mapping lives {at_least:.2} to {:.2} s", gone.as_secs_f64())
             }
-            None => write!(f, "an idle UDP mapping lives longer than {at_least:.1} s"),
+            None => write!(f, "an idle UDP mapping lives longer than {at_least:.2} s"),
         }
     }
 }
@@ -55,7 +55,10 @@ impl Ends<'_> {
             if end.saturating_sub(known.at_least) <= NEAR {
                 break;
             }
-            known = self.narrow(&server, pace, known.at_least, end)?;
+            let narrowed = self.narrow(&server, pace, known.at_least, end)?;
+            // It may live just up to where it was gone before.
+            let before = known.gone_after.filter(|gone| *gone > narrowed.at_least);
+            known = Lifetime { gone_after: narrowed.gone_after.or(before), ..narrowed };
             if known.gone_after.is_none() {
                 break;
             }

@@ -14,7 +14,7 @@ use super::{
 use crate::lab::nat::{Filtering, Kind, Mapping};
 
 /// How long a TCP connection may take to come up: longer than its first retransmission (RFC 6298: a second).
-const TCP_PATIENCE: Duration = Duration::from_millis(1500);
+const TCP_PATIENCE: Duration = Duration::from_millis(1200);
 /// Round trips that are measured once the first packet is through.
 const ROUND_TRIPS: usize = 3;
 
@@ -82,8 +82,8 @@ impl Ends<'_> {
         let shots = [
             Shot { from: s11, to: filtered, at: filter },
             Shot { from: s01, to: filtered, at: filter },
-            Shot { from: one, to: self.places.from_inside(other_outside), at: other },
-            Shot { from: other, to: self.places.from_inside(one_outside), at: one },
+            Shot { from: one, to: self.places.seen_inside(other_outside), at: other },
+            Shot { from: other, to: self.places.seen_inside(one_outside), at: one },
         ];
         let came: Vec<bool> = fire(&shots, pace)?.iter().map(Option::is_some).collect();
         let filtering = match (came[0], came[1]) {
@@ -119,7 +119,7 @@ impl Ends<'_> {
     }
 
     pub fn shot_out<'a>(&self, from: &'a UdpSocket, at: &'a UdpSocket) -> io::Result<Shot<'a>> {
-        Ok(Shot { from, to: self.places.from_inside(at.local_addr()?), at })
+        Ok(Shot { from, to: self.places.seen_inside(at.local_addr()?), at })
     }
 
     /// Sends the first packets, which teach the round trip.
@@ -128,8 +128,18 @@ impl Ends<'_> {
         let socket = sockets.pop().ok_or(ProbeError::Addresses)?;
         let one = |shot, pace| -> io::Result<Option<Arrival>> { Ok(fire(&[shot], pace)?[0]) };
         let unknown = Pace::unknown(self.places.patience);
-        let Some(first) = one(self.shot_out(&socket, server)?, unknown)? else {
-            return Err(self.blocked());
+        let shot = self.shot_out(&socket, server)?;
+        let quick = Pace { tries: 1, patience: unknown.gap, ..unknown };
+        let first = match one(shot, quick)? {
+            Some(first) => first,
+            // Meanwhile it is seen what else gets through.
+            None => thread::scope(|scope| {
+                let blocked = scope.spawn(|| self.blocked());
+                match one(shot, unknown)? {
+                    Some(first) => Ok(first),
+                    None => Err(blocked.join().unwrap_or(ProbeError::Addresses)),
+                }
+            })?,
         };
         let external = first.source;
         let back = Shot { from: server, to: external, at: &socket };
@@ -172,7 +182,7 @@ impl Ends<'_> {
             Some(Opened::Tcp(listener)) => listener.local_addr().unwrap_or(there),
             _ => there,
         };
-        let to = self.places.from_inside(address);
+        let to = self.places.seen_inside(address);
         (self.inside)(Box::new(move || TcpStream::connect_timeout(&to, TCP_PATIENCE).map(|_| Vec::new())))
             .is_ok()
     }

@@ -156,7 +156,7 @@ impl Places {
     }
 
     /// How an address outside is called inside.
-    fn from_inside(&self, outside: SocketAddr) -> SocketAddr {
+    fn seen_inside(&self, outside: SocketAddr) -> SocketAddr {
         match outside.ip() {
             IpAddr::V4(address) if self.nat64 => (nat64::embed(address), outside.port()).into(),
             _ => outside,
