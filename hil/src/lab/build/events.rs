@@ -1,5 +1,7 @@
 //! What happens to a lab's network while it runs.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use ipnet::Ipv4Net;
 
 use super::{
@@ -73,7 +75,7 @@ impl Lab {
     }
 
     /// A host with a public address has another one.
-    fn change_host(&self, uplink: &mut UplinkWiring, wan: std::net::Ipv4Addr) {
+    fn change_host(&self, uplink: &mut UplinkWiring, wan: Ipv4Addr) {
         uplink.host.v4 = Some(wan);
         for list in [&mut uplink.addresses, &mut uplink.prefixes] {
             list.retain(|net| net.addr().is_ipv6());
@@ -121,8 +123,10 @@ impl Lab {
 
     /// Gives a side's line to the internet other faults, for packets from now on.
     pub fn set_line(&self, side: SideName, up: Faults, down: Faults) {
-        let line = self.wiring().side(side).uplink().line;
-        self.running.with(|fabric| fabric.set_faults(line, up, down));
+        let mut wiring = self.wiring();
+        let uplink = wiring.side_mut(side).uplink_mut();
+        uplink.faults = [up, down];
+        self.running.with(|fabric| fabric.set_faults(uplink.line, up, down));
     }
 
     /// What went over a side's line to the internet and from it since the lab was wired, over all its uplinks.
@@ -139,40 +143,54 @@ impl Lab {
         sum
     }
 
-    /// Makes the device's outermost router behave otherwise than the plan says, without a word: a fault of the rig for
-    /// the self-probe to find. Without a router of a kind that can be changed it blocks UDP.
-    pub fn plant_wrong_nat(&self) -> Result<(), LabError> {
+    /// Makes the device's routers behave otherwise than the plan says, without a word: a fault of the rig for the
+    /// self-probe to find. Where no router can be changed so that it shows, UDP is blocked.
+    pub fn plant_wrong_nat(&self) {
         let wiring = self.wiring();
         let uplink = wiring.side(SideName::Device).uplink();
-        match uplink.hops.last() {
-            Some(Hop::Computed(router)) => {
-                let planted = self.running.with(|fabric| {
-                    let nat = fabric.nat(*router)?;
-                    let wrong = Behaviour { ..Behaviour::of(other_kind(nat.behaviour())) };
-                    *nat = Nat::new(wrong, nat.external(), 0);
-                    Some(())
-                });
-                if planted.is_some() {
-                    return Ok(());
-                }
-            }
-            Some(Hop::Linux(place)) => {
-                let mut translation = wiring.linux[*place].settings.translation.clone();
-                translation.fully_random = !translation.fully_random;
-                return Ok(self.linux_routers()[*place].set_translation(translation)?);
-            }
-            None => {}
+        // Of all NATs on the way the strictest counts: it is enough to make one that, if it is not already so.
+        let outermost = match uplink.hops.last() {
+            Some(Hop::Computed(router)) if uplink.kind != Some(STRICTEST) => Some(*router),
+            _ => None,
+        };
+        self.running.with(|fabric| match outermost.and_then(|router| fabric.nat(router)) {
+            Some(nat) => *nat = Nat::new(Behaviour::of(STRICTEST), nat.external(), 0),
+            None => fabric.set_policy(uplink.line, Policy::NoUdp),
+        });
+    }
+
+    /// A side's way to the internet as it should be now.
+    pub(in crate::lab) fn line_state(&self, side: SideName) -> LineState {
+        let wiring = self.wiring();
+        let uplink = wiring.side(side).uplink();
+        let addresses = || uplink.addresses.iter().map(|net| net.addr());
+        LineState {
+            inside: addresses().collect(),
+            wan: uplink.wan.map(|wan| wiring.carrier.unwrap_or(wan).into()),
+            kind: uplink.kind,
+            policy: uplink.policy,
+            faults: uplink.faults,
         }
-        self.running.with(|fabric| fabric.set_policy(uplink.line, Policy::NoUdp));
-        Ok(())
     }
 }
 
-/// The strictest kind, or the most open one instead of it.
-fn other_kind(behaviour: &Behaviour) -> Kind {
-    let [open, strict] = [Kind::ALL[0], Kind::ALL[7]];
-    if Kind(behaviour.mapping, behaviour.filtering) == strict { open } else { strict }
+/// See [`Lab::line_state`].
+#[derive(Clone, Debug)]
+pub(in crate::lab) struct LineState {
+    /// The addresses of the namespace's device.
+    pub inside: Vec<IpAddr>,
+    /// How IPv4 is seen outside.
+    pub wan: Option<IpAddr>,
+    /// What all NATs on the way do together; `None`: there is none.
+    pub kind: Option<Kind>,
+    /// What the line lets out.
+    pub policy: Policy,
+    /// The line's faults, towards the internet and from it.
+    pub faults: [Faults; 2],
 }
+
+/// A symmetric NAT.
+const STRICTEST: Kind = Kind::ALL[7];
 
 fn add(sum: &mut Count, more: Count) {
     sum.passed += more.passed;
@@ -182,7 +200,7 @@ fn add(sum: &mut Count, more: Count) {
 }
 
 /// For sentences.
-pub(super) fn whose(side: SideName) -> &'static str {
+pub(in crate::lab) fn whose(side: SideName) -> &'static str {
     match side {
         SideName::Device => "the device's",
         SideName::Viewer => "the viewer's",

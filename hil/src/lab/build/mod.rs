@@ -3,12 +3,13 @@
 mod addresses;
 mod board_lan;
 mod events;
-mod netlink;
+pub(super) mod netlink;
 pub mod taken;
 mod uplink;
 mod wiring;
 
 pub use addresses::{Addresses, HostAddresses, INTERNET, INTERNET6, Lan};
+pub(super) use events::{LineState, whose};
 
 use std::{
     fs::{self, File},

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
     addresses::{self, HostAddresses, LAN_PREFIX, LAN6_PREFIX},
-    wiring::{Hop, LinuxSpot, UplinkWiring},
+    wiring::{Hop, LinuxSpot, UplinkWiring, behaviour, kind, stricter},
 };
 use crate::{
     lab::{
@@ -81,7 +81,12 @@ pub fn build(
     addresses.extend(v6.iter().map(|v6| v6.device));
     prefixes.extend(v4.into_iter().flat_map(|v4| v4.prefixes));
     prefixes.extend(v6.into_iter().flat_map(|v6| v6.prefixes));
-    UplinkWiring { hops, plain, line, segment, access, addresses, prefixes, host, wan }
+    let kind = match network {
+        Network::Nat64 => Some(NAT64_KIND),
+        _ => plan.routers.iter().map(|router| Some(kind(behaviour(router.kind)))).fold(None, stricter),
+    };
+    let (faults, policy) = ([plan.up, plan.down], plan.policy);
+    UplinkWiring { hops, plain, line, segment, access, addresses, prefixes, host, faults, policy, kind, wan }
 }
 
 /// How a host is addressed in one IP version.

@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     lab::{
-        fabric::{EndpointId, Fabric, Plain, RouterId, SegmentId, Translation},
+        fabric::{EndpointId, Fabric, Plain, Policy, RouterId, SegmentId, Translation},
         linux_router::Settings,
         nat::{Behaviour, Kind, Nat},
+        wire::Faults,
     },
     scenario::plan::{Network, Plan, RouterKind, Side, SideName},
 };
@@ -93,6 +94,12 @@ pub struct UplinkWiring {
     pub prefixes: Vec<IpNet>,
     /// The addresses of the host itself.
     pub host: HostAddresses,
+    /// The faults of its line now, towards the internet and from it.
+    pub faults: [Faults; 2],
+    /// What its line lets out.
+    pub policy: Policy,
+    /// What all NATs on the way do together, after the plan.
+    pub kind: Option<Kind>,
     /// The public address, if there is IPv4 outside.
     pub wan: Option<Ipv4Addr>,
 }
@@ -106,18 +113,22 @@ impl Wiring {
         let internet = fabric.endpoint(outside, internet_addresses());
         let nowhere = fabric.segment();
         let hosts = [(); 2].map(|()| fabric.endpoint(nowhere, Vec::new()));
-        let cgn = plan.shared_cgn.as_ref().map(|router| carrier(&mut fabric, outside, &router.kind, plan));
+        let carrier_behaviour = plan.shared_cgn.as_ref().map(|router| behaviour(router.kind));
+        let cgn = carrier_behaviour.map(|behaviour| carrier(&mut fabric, outside, behaviour, plan));
         let mut linux = Vec::new();
         let mut side = |name, host, side: &Side, on_lan| {
             let place =
                 Place { name, number: 0, outside: cgn.unwrap_or(outside), carrier: cgn.is_some(), on_lan };
             let plans = [Some(&side.uplink), side.spare.as_ref()].into_iter().flatten().enumerate();
-            let uplinks = plans
+            let mut uplinks: Vec<_> = plans
                 .map(|(number, plan_uplink)| {
                     let place = Place { number, ..place };
                     uplink::build(&mut fabric, &mut linux, place, side.network, plan_uplink, plan.seed)
                 })
                 .collect();
+            for uplink in &mut uplinks {
+                uplink.kind = stricter(uplink.kind, carrier_behaviour.map(kind));
+            }
             SideWiring { host, uplinks, current: 0, next_wan: addresses::FIRST_CHANGED_WAN }
         };
         let device = side(SideName::Device, hosts[0], &plan.device, device_host == DeviceHost::Lan);
@@ -190,13 +201,8 @@ pub fn internet_addresses() -> Vec<IpNet> {
 }
 
 /// A carrier's NAT for both sides; where they are.
-fn carrier(fabric: &mut Fabric, outside: SegmentId, kind: &RouterKind, plan: &Plan) -> SegmentId {
+fn carrier(fabric: &mut Fabric, outside: SegmentId, behaviour: Behaviour, plan: &Plan) -> SegmentId {
     let inside = fabric.segment();
-    let behaviour = match kind {
-        RouterKind::Computed(behaviour) => *behaviour,
-        // A plan has none such; plain masquerading is this.
-        RouterKind::Linux { .. } => Behaviour::of(Kind::ALL[2]),
-    };
     fabric.nat_router(inside, outside, Nat::new(behaviour, addresses::CARRIER, plan.seed), plan.seed);
     let v6 = [(SideName::Device, &plan.device), (SideName::Viewer, &plan.viewer)];
     let v6 = v6.into_iter().filter(|(_, side)| side.network != Network::Ipv4);
@@ -206,4 +212,27 @@ fn carrier(fabric: &mut Fabric, outside: SegmentId, kind: &RouterKind, plan: &Pl
         fabric.plain_router(inside, outside, prefixes, false, plan.seed);
     }
     inside
+}
+
+/// What a router does, computed or not.
+pub fn behaviour(kind: RouterKind) -> Behaviour {
+    match kind {
+        RouterKind::Computed(behaviour) => behaviour,
+        // As long as no two ports inside collide.
+        RouterKind::Linux { fully_random: false } => Behaviour::of(Kind::ALL[2]),
+        RouterKind::Linux { fully_random: true } => Behaviour::of(Kind::ALL[7]),
+    }
+}
+
+/// Its mapping and filtering.
+pub fn kind(behaviour: Behaviour) -> Kind {
+    Kind(behaviour.mapping, behaviour.filtering)
+}
+
+/// What two NATs in a row do together: the stricter of both, for mapping and for filtering.
+pub fn stricter(one: Option<Kind>, other: Option<Kind>) -> Option<Kind> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Kind(one.0.max(other.0), one.1.max(other.1))),
+        (one, other) => one.or(other),
+    }
 }
