@@ -82,6 +82,11 @@ async fn both_sides_are_answered_through_their_routers_as_far_as_their_networks_
     for found in ["Endpoint Independent Mapping", "Address and Port Dependent Filtering"] {
         assert!(words.contains(found), "{found}: {words}");
     }
+    // And its own client of TURN: through two allocations, from relay to relay.
+    let secret = fs::read_to_string(folder.path().join("turn-secret")).expect("the secret");
+    let args = ["-W", &secret, "-y", "-n", "20", "-m", "1", "192.0.2.1"];
+    let words = output(lab.device(), folder.path(), "turnutils_uclient", &args).await;
+    assert!(words.contains("Total lost packets 0"), "{words}");
     servers.stop().await;
 }
 
