@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use futures_util::future::join_all;
-use tokio::time::timeout;
+use futures_util::future::{join_all, select_ok};
+use tokio::time::{sleep, timeout};
 
 use super::{
     ADDRESS, ADDRESS6, Servers,
@@ -17,13 +17,27 @@ use super::{
     stun::{self, Challenge, Credentials},
 };
 use crate::{
-    lab::{fabric::Policy, namespace::Namespace, packet::Protocol},
+    lab::{
+        fabric::Policy,
+        namespace::Namespace,
+        packet::Protocol,
+        wire::{Faults, Loss},
+    },
     record::Check,
-    scenario::plan::{Network, Side, TurnTransport},
+    scenario::plan::{Network, Side, TurnTransport, Uplink},
 };
 
-/// For an answer that should come: some round trips of a slow line, with losses and a busy machine.
+/// For an answer that should come over a quick line: some losses, each of which costs TCP up to a second (RFC 6298
+/// section 2), and a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The most that a question takes, an allocation over TLS: TCP 1, TLS 1.3 1, two to allocate, one to give back; and
+/// three that are lost.
+const ROUND_TRIPS: u32 = 8;
+/// Over a line with losses a question is asked anew after this, besides the first: a connection whose first packets are
+/// lost is seconds behind.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Attempts in all over such a line.
+const ATTEMPTS: u32 = 3;
 /// For one that should not: as long as the lab's probe waits for a packet.
 const SILENCE: Duration = Duration::from_millis(700);
 
@@ -101,13 +115,16 @@ async fn ask(
 ) -> Check {
     let what = format!("{question} at {address} from the {name}'s side");
     let began = Instant::now();
-    let answer = async {
+    let attempt = async |after: Duration| {
+        sleep(after).await;
         match question {
             Question::Stun => binding(namespace, address).await,
             Question::Hub => hub::ask(namespace, address).await.map(|()| "answers".into()).map_err(in_words),
             Question::Turn(transport) => allocation(servers, namespace, transport, address).await,
         }
     };
+    let attempts = (0..attempts(&side.uplink)).map(|number| Box::pin(attempt(number * AGAIN)));
+    let answer = select_ok(attempts);
     let forbidden = forbidden(side.uplink.policy, question.protocol(), address.port());
     if let (Question::Hub, Some(why)) = (question, &forbidden) {
         // No scenario can do without the hub.
@@ -115,12 +132,12 @@ async fn ask(
             format!("the network there {why}: let servers.turns_port be that port, and the hub is there too");
         return Check { what, wanted: "an answer".into(), found, ok: false };
     }
-    let patience = if forbidden.is_some() { SILENCE } else { PATIENCE };
+    let patience = if forbidden.is_some() { SILENCE } else { patience(&side.uplink) };
     let answer = timeout(patience, answer).await;
     let took = began.elapsed().as_millis();
     let answered = matches!(answer, Ok(Ok(_)));
     let found = match answer {
-        Ok(Ok(answer)) => format!("{answer}, after {took} ms"),
+        Ok(Ok((answer, _))) => format!("{answer}, after {took} ms"),
         Ok(Err(trouble)) => trouble,
         Err(_) => format!("no answer within {} s", patience.as_secs_f32()),
     };
@@ -129,6 +146,21 @@ async fn ask(
         None => "an answer".into(),
     };
     Check { what, wanted, found, ok: answered != forbidden.is_some() }
+}
+
+/// How long an answer may take over a side's line.
+fn patience(uplink: &Uplink) -> Duration {
+    let longest = |line: &Faults| {
+        let waits = if line.rate.is_some() { line.queue } else { Duration::ZERO };
+        line.delay + line.jitter + waits
+    };
+    PATIENCE + ROUND_TRIPS * (longest(&uplink.up) + longest(&uplink.down))
+}
+
+/// How often a question is asked over a side's line.
+fn attempts(uplink: &Uplink) -> u32 {
+    let lossy = [uplink.up.loss, uplink.down.loss].into_iter().any(|loss| loss != Loss::NONE);
+    if lossy { ATTEMPTS } else { 1 }
 }
 
 /// What a policy says against a packet, if it does.
@@ -183,6 +215,16 @@ fn in_words(error: io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_line_has_more_time() {
+        let mut uplink = Uplink::default();
+        assert_eq!(patience(&uplink), PATIENCE);
+        uplink.up.delay = Duration::from_millis(300);
+        uplink.down.jitter = Duration::from_millis(100);
+        // Without a rate nothing waits in the queue.
+        assert_eq!(patience(&uplink), PATIENCE + ROUND_TRIPS * Duration::from_millis(400));
+    }
 
     #[test]
     fn what_a_policy_forbids_is_said_in_words() {

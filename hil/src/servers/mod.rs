@@ -209,7 +209,7 @@ impl Servers {
 
     /// Asks all that the plan wants from both sides through their routers: STUN, the hub, and an allocation of TURN by
     /// each transport. What a side's policy forbids must not answer. Lasts some round trips; 0.7 s where silence is
-    /// expected, and five where an answer is that does not come.
+    /// expected, and at least five where an answer is that does not come.
     pub async fn check(&self, lab: &Lab, device: &Side, viewer: &Side) -> Vec<Check> {
         check::run(self, sides(lab, device, viewer), true).await
     }

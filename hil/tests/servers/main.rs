@@ -15,7 +15,11 @@ use std::{
 
 use futures_util::StreamExt;
 use p2pcam_hil::{
-    lab::{DeviceHost, Lab, fabric::Policy},
+    lab::{
+        DeviceHost, Lab,
+        fabric::Policy,
+        wire::{Faults, Loss},
+    },
     process::{Program, Spec},
     record::Check,
     scenario::plan::{self, Network, ServerName, Side},
@@ -78,7 +82,28 @@ async fn both_sides_are_answered_through_their_routers_as_far_as_their_networks_
     for found in ["Endpoint Independent Mapping", "Address and Port Dependent Filtering"] {
         assert!(words.contains(found), "{found}: {words}");
     }
+    // And its own client of TURN: through two allocations, from relay to relay.
+    let secret = fs::read_to_string(folder.path().join("turn-secret")).expect("the secret");
+    let args = ["-W", &secret, "-y", "-n", "20", "-m", "1", "192.0.2.1"];
+    let words = output(lab.device(), folder.path(), "turnutils_uclient", &args).await;
+    assert!(words.contains("Total lost packets 0"), "{words}");
     servers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_line_is_no_fault_of_the_servers() {
+    let mut plan = plan(Policy::Open);
+    let line = Faults { delay: Duration::from_millis(200), loss: Loss::Random(0.1), ..Faults::default() };
+    (plan.device.uplink.up, plan.device.uplink.down) = (line, line);
+    let Some((lab, programs)) = build("srv-bad", &plan, DeviceHost::Process) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let servers = Servers::start(&lab, &plan.servers, &programs, folder.path()).await;
+    let servers = servers.unwrap_or_else(|error| panic!("{error}"));
+    let began = Instant::now();
+    let checks = servers.check(&lab, &plan.device, &plan.viewer).await;
+    println!("{} checks in {:?}", checks.len(), began.elapsed());
+    assert_eq!(bad(&checks), Vec::<&Check>::new());
+    assert!(began.elapsed() > 5 * 2 * line.delay, "as long as TURN over TLS takes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

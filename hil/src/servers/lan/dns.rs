@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn an_answer_is_known_by_its_number_and_its_success() {
         let asked = question(7, "hub.p2pcam.test");
-        assert_eq!(&asked[12..], b"\x03hub\x07p2pcam\x04test\0\0\x01\0\x01");
+        assert_eq!(&asked[12..], b"\x03hub\x06p2pcam\x04test\0\0\x01\0\x01");
         assert_eq!(answers(7, &asked), None, "the question itself");
         let mut told = asked.clone();
         told[2] |= 0x80;
