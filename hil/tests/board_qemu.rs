@@ -8,6 +8,7 @@ mod board_support;
 use std::{
     fs,
     path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -46,6 +47,19 @@ async fn metrics(board: &mut dyn Board, what: &str, wanted: impl Fn(&str) -> boo
     }
 }
 
+/// Runs a command in the guest of a lab's namespace.
+fn on_board(namespace: &str, command: &str) {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let done = Command::new(tree.join("scripts/board"))
+        .args(["ssh", command])
+        .env("P2PCAM_BOARD_NAME", namespace)
+        .env("P2PCAM_BOARD_NETNS", namespace)
+        .env("P2PCAM_BOARD_HOST", "192.168.1.2")
+        .stdin(Stdio::null())
+        .status();
+    assert!(done.unwrap().success(), "{command}");
+}
+
 fn qemus(name: &str) -> usize {
     let ours = |command: Vec<u8>| String::from_utf8_lossy(&command).contains(name);
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -66,6 +80,11 @@ async fn a_board_takes_its_address_by_dhcp_and_its_agent_reaches_the_hub_is_kill
     let back = |metrics: &str| is_up(metrics) && uptime(metrics) < killed.elapsed().as_secs_f64();
     metrics(&mut *board, "the killed agent is back", back).await;
 
+    let crashed = Instant::now();
+    on_board("p2phil-brd-qemu-dev", "systemctl kill --signal=ABRT --kill-whom=main p2pcam-agent");
+    let back = |metrics: &str| is_up(metrics) && uptime(metrics) < crashed.elapsed().as_secs_f64();
+    metrics(&mut *board, "the crashed agent is back", back).await;
+
     board.step_clock(-3600).await.unwrap();
     assert!(matches!(board.plug_camera(false).await, Err(BoardError::Unable { board: "qemu", .. })));
 
@@ -76,6 +95,7 @@ async fn a_board_takes_its_address_by_dhcp_and_its_agent_reaches_the_hub_is_kill
     let files = board.collect(kept.path()).await;
     let names: Vec<_> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
     println!("{names:?}");
+    assert!(fs::metadata(kept.path().join("core.0")).expect("a core dump").len() > 100_000);
     let journal = fs::read_to_string(kept.path().join("agent.journal")).unwrap();
     assert!(journal.contains("connected to the hub") && journal.contains("status=9/KILL"), "{journal}");
     assert!(is_up(&fs::read_to_string(kept.path().join("metrics.txt")).unwrap()));

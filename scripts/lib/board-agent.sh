@@ -74,7 +74,7 @@ board_install() {
         [ -s /etc/ssl/certs/ca-certificates.crt ] || cat /usr/share/ca-certificates/mozilla/*.crt >/etc/ssl/certs/ca-certificates.crt
         udevadm control --reload
         udevadm trigger --settle --subsystem-match=gpio --subsystem-match=dma_heap --subsystem-match=video4linux
-        systemctl daemon-reload
+        # Reloads the units first.
         systemctl enable --quiet --now $BOARD_UNIT" ||
         say "The agent's service did not start. Its journal:  ./scripts/board ssh journalctl -u $BOARD_UNIT"
     rm -rf "$tree"
