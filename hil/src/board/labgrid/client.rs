@@ -110,19 +110,21 @@ impl Client {
 
     fn failed(&self, words: &[&str], why: &str) -> BoardError {
         let words = words.first().copied().unwrap_or_default();
-        BoardError::Unavailable(if why.contains("Could not connect to coordinator") || why.contains("is unavailable") {
-            format!(
-                "no labgrid coordinator answers at {}: start labgrid-coordinator there, or name another address",
-                self.coordinator
-            )
-        } else if why.contains("matches nothing") {
-            format!(
-                "the coordinator {} has no place {}: `labgrid-client places` lists them",
-                self.coordinator, self.place
-            )
-        } else {
-            format!("labgrid-client -p {} {words}: {why}", self.place)
-        })
+        BoardError::Unavailable(
+            if why.contains("Could not connect to coordinator") || why.contains("is unavailable") {
+                format!(
+                    "no labgrid coordinator answers at {}: start labgrid-coordinator there, or name another address",
+                    self.coordinator
+                )
+            } else if why.contains("matches nothing") {
+                format!(
+                    "the coordinator {} has no place {}: `labgrid-client places` lists them",
+                    self.coordinator, self.place
+                )
+            } else {
+                format!("labgrid-client -p {} {words}: {why}", self.place)
+            },
+        )
     }
 }
 
@@ -143,7 +145,8 @@ fn installed(tree: &Path) -> Result<PathBuf, BoardError> {
     }
     let cache = env::var_os("P2PCAM_CACHE").map_or_else(|| tree.join(".cache"), PathBuf::from);
     let folders = fs::read_dir(cache).into_iter().flatten().flatten().map(|entry| entry.path());
-    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("labgrid-"));
+    let named =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("labgrid-"));
     folders.filter(named).map(|folder| folder.join("bin/labgrid-client")).find(|program| program.is_file()).ok_or_else(
         || {
             BoardError::Unavailable(

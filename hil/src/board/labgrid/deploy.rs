@@ -1,8 +1,7 @@
 //! What goes onto the board: the agent with its service's files, if one is given, and its settings.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
@@ -117,7 +116,9 @@ impl Parcel {
     /// # Errors
     /// The connection breaks, or the board has no room.
     pub async fn send(&self, mut command: Command, as_root: &str) -> Result<(), BoardError> {
-        let failed = |why: &str| BoardError::Unavailable(format!("the agent's files could not be copied to the board: {why}"));
+        let failed = |why: &str| {
+            BoardError::Unavailable(format!("the agent's files could not be copied to the board: {why}"))
+        };
         // Files without their folders, which keep the modes that they have on the board.
         let mut pack = Command::new("tar");
         pack.args(["-c", "--owner=0", "--group=0", "-C"]).arg(&self.folder).args(&self.files);
@@ -138,7 +139,8 @@ impl Parcel {
         if output.status.success() {
             return Ok(());
         }
-        let words = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        let words =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         Err(failed(words.trim_end().lines().last().unwrap_or("no reason is given")))
     }
 }

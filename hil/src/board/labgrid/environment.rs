@@ -4,8 +4,7 @@
 //! calls for SSH to the board is another one (`tools` in labgrid's environment file).
 
 use std::{
-    fs,
-    io,
+    fs, io,
     net::Ipv4Addr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -91,7 +90,10 @@ mod tests {
         let file = environment.write(folder.path()).unwrap();
         let yaml = fs::read_to_string(&file).unwrap();
         assert!(yaml.contains("name: \"a \\\"b\\\"\"") && yaml.contains("password: \"pi: yes\""), "{yaml}");
-        assert!(yaml.ends_with(&format!("tools:\n  ssh: \"{}\"\n", folder.path().join("ssh").display())), "{yaml}");
+        assert!(
+            yaml.ends_with(&format!("tools:\n  ssh: \"{}\"\n", folder.path().join("ssh").display())),
+            "{yaml}"
+        );
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let ssh = fs::read_to_string(folder.path().join("ssh")).unwrap();
         assert_eq!(ssh, "#!/bin/sh\nexec ip netns exec p2phil-x-dev ssh \"$@\"\n");

@@ -139,7 +139,9 @@ impl Board for LabgridBoard {
         self.reach(lab).await?;
         self.deploy(deployment).await?;
         self.run(&format!("systemctl restart {UNIT}")).await.map_err(|error| match error {
-            BoardError::Unavailable(why) => BoardError::Agent(format!("the agent's service does not start: {why}")),
+            BoardError::Unavailable(why) => {
+                BoardError::Agent(format!("the agent's service does not start: {why}"))
+            }
             other => other,
         })?;
         self.ready().await
@@ -150,7 +152,8 @@ impl Board for LabgridBoard {
     }
 
     async fn plug_camera(&mut self, plugged: bool) -> Result<(), BoardError> {
-        const WHAT: &str = "unplug a camera: that takes the driver vivid and a scenario with video.source = \"auto\"";
+        const WHAT: &str =
+            "unplug a camera: that takes the driver vivid and a scenario with video.source = \"auto\"";
         let unable = BoardError::Unable { board: "labgrid", what: WHAT };
         if !self.up()?.settings.as_ref().is_some_and(Settings::shows_camera) {
             return Err(unable);
@@ -212,7 +215,8 @@ impl Board for LabgridBoard {
         if let Ok(text) = up.shell.run(&journal, SOON).await {
             collection.text("the board's journal", "journal.txt", &text);
         }
-        let cores = up.shell.run(&format!("ls {CORES}/core.* 2>/dev/null || true"), SOON).await.unwrap_or_default();
+        let cores =
+            up.shell.run(&format!("ls {CORES}/core.* 2>/dev/null || true"), SOON).await.unwrap_or_default();
         // A quote would end the word that the board's shell gets.
         for (index, core) in cores.lines().filter(|core| !core.contains('\'')).enumerate() {
             let name = format!("core.{index}");

@@ -44,19 +44,37 @@ impl Needs {
     /// # Errors
     /// The place has no power switch, no network interface, or no storage for an image; the interface is another
     /// machine's.
-    pub fn of(place: &Place, options: &LabgridOptions, is_here: impl Fn(&str) -> bool) -> Result<Self, BoardError> {
+    pub fn of(
+        place: &Place,
+        options: &LabgridOptions,
+        is_here: impl Fn(&str) -> bool,
+    ) -> Result<Self, BoardError> {
         let lacks = |what: &str, advice: &str| {
-            BoardError::Unavailable(format!("the labgrid place {} has no {what}: {advice} (docs/labgrid.md)", place.name))
+            BoardError::Unavailable(format!(
+                "the labgrid place {} has no {what}: {advice} (docs/labgrid.md)",
+                place.name
+            ))
         };
         if place.resource(&POWER).is_none() {
             return Err(lacks("power switch", "its exporter must offer one, as a NetworkPowerPort"));
         }
         if options.image.is_some() && place.resource(&STORAGE).is_none() {
-            return Err(lacks("storage that an image can be written to", "its exporter must offer a USBMassStorage or an SD mux"));
+            return Err(lacks(
+                "storage that an image can be written to",
+                "its exporter must offer a USBMassStorage or an SD mux",
+            ));
         }
-        let interface = match (&options.interface, place.resource(&["RemoteNetworkInterface", "NetworkInterface"])) {
+        let interface = match (
+            &options.interface,
+            place.resource(&["RemoteNetworkInterface", "NetworkInterface"]),
+        ) {
             (Some(interface), _) => interface.clone(),
-            (None, None) => return Err(lacks("NetworkInterface", "it names this machine's interface that leads to the board")),
+            (None, None) => {
+                return Err(lacks(
+                    "NetworkInterface",
+                    "it names this machine's interface that leads to the board",
+                ));
+            }
             (None, Some(found)) => {
                 let host = found.text("host").unwrap_or("localhost");
                 if !is_here(host) {
@@ -66,9 +84,11 @@ impl Needs {
                         place.name
                     )));
                 }
-                found.text("ifname").filter(|name| !name.is_empty()).map(str::to_owned).ok_or_else(|| {
-                    lacks("name for its NetworkInterface", "the card may be unplugged")
-                })?
+                found
+                    .text("ifname")
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned)
+                    .ok_or_else(|| lacks("name for its NetworkInterface", "the card may be unplugged"))?
             }
         };
         let service = place.resource(&["NetworkService"]);
@@ -147,7 +167,9 @@ mod tests {
     fn what_a_place_lacks_is_said_before_anything_is_switched() {
         let power = ("NetworkPowerPort", json!({}));
         let lan = ("RemoteNetworkInterface", json!({"host": "localhost", "ifname": "eth1"}));
-        let lacks = |place: &Place, options: &LabgridOptions| Needs::of(place, options, |_| true).unwrap_err().to_string();
+        let lacks = |place: &Place, options: &LabgridOptions| {
+            Needs::of(place, options, |_| true).unwrap_err().to_string()
+        };
         assert!(lacks(&place(&[lan.clone()]), &options()).contains("no power switch"));
         assert!(lacks(&place(std::slice::from_ref(&power)), &options()).contains("no NetworkInterface"));
         let flashed = LabgridOptions { image: Some("a.img".into()), ..options() };
@@ -159,7 +181,11 @@ mod tests {
     #[test]
     fn this_machine_is_known_by_its_names() {
         let own = own_name();
-        assert!(is_this_machine("localhost") && is_this_machine(&own) && is_this_machine(&format!("{own}.example")));
+        assert!(
+            is_this_machine("localhost")
+                && is_this_machine(&own)
+                && is_this_machine(&format!("{own}.example"))
+        );
         assert!(!is_this_machine("some-other-bench"));
     }
 }

@@ -61,7 +61,7 @@ impl Shell {
     pub async fn open(mut command: Command, start: String, patience: Duration) -> Result<Self, ShellError> {
         command.arg(start).env("LG_SSH_CONNECT_TIMEOUT", patience.as_secs().to_string());
         let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(ShellError::Gone)?;
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(ShellError::Gone)?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or_else(|| ShellError::Gone(std::io::ErrorKind::BrokenPipe.into()))?;
         let mut shell = Self { _child: child, input, output: BufReader::new(output), count: 0 };
@@ -102,7 +102,10 @@ impl Shell {
 }
 
 /// Reads up to the line of a mark, which holds the exit code.
-async fn answer(output: &mut (impl AsyncRead + AsyncBufReadExt + Unpin), mark: &str) -> Result<Answer, ShellError> {
+async fn answer(
+    output: &mut (impl AsyncRead + AsyncBufReadExt + Unpin),
+    mark: &str,
+) -> Result<Answer, ShellError> {
     let mut output = output.take(LONGEST);
     let mut bytes = Vec::new();
     loop {
@@ -152,9 +155,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_script_that_hangs_and_a_connection_that_breaks_are_errors() {
-        assert!(matches!(shell().await.ask("sleep 60", Duration::from_millis(50)).await, Err(ShellError::Late(_))));
+        assert!(matches!(
+            shell().await.ask("sleep 60", Duration::from_millis(50)).await,
+            Err(ShellError::Late(_))
+        ));
         assert!(matches!(shell().await.ask("kill -9 $$", PATIENCE).await, Err(ShellError::Gone(_))));
-        assert!(matches!(Shell::open(Command::new("false"), String::new(), PATIENCE).await, Err(ShellError::Gone(_))));
+        assert!(matches!(
+            Shell::open(Command::new("false"), String::new(), PATIENCE).await,
+            Err(ShellError::Gone(_))
+        ));
     }
 
     proptest! {

@@ -33,7 +33,9 @@ impl LabgridBoard {
     /// Has the board up in a lab; it is so already after the first start there.
     pub(super) async fn reach(&mut self, lab: &Lab) -> Result<(), BoardError> {
         let address = lab.lan().map(|lan| lan.leases.0).ok_or_else(|| {
-            BoardError::Unavailable("a labgrid board has a network card: build the lab with DeviceHost::Lan".into())
+            BoardError::Unavailable(
+                "a labgrid board has a network card: build the lab with DeviceHost::Lan".into(),
+            )
         })?;
         if let Some(up) = &mut self.up {
             let same = up.lab == lab.name() && up.address == address;
@@ -59,7 +61,8 @@ impl LabgridBoard {
         let broken_rig = |what: &str, error: &dyn std::fmt::Display| {
             BoardError::Unavailable(format!("the labgrid place {}: {what}: {error}", self.options.place))
         };
-        let (hold, needs) = self.held.as_mut().ok_or_else(|| BoardError::Unavailable("no place is held".into()))?;
+        let (hold, needs) =
+            self.held.as_mut().ok_or_else(|| BoardError::Unavailable("no place is held".into()))?;
         let interface = lab.take_interface(&needs.interface).map_err(|error| {
             broken_rig(&format!("its interface {} cannot be moved into the lab", needs.interface), &error)
         })?;
@@ -80,15 +83,16 @@ impl LabgridBoard {
         };
         let folder = std::path::absolute(&self.options.folder);
         let file = folder.and_then(|folder| environment.write(&folder));
-        let file = file.map_err(|error| BoardError::Unavailable(format!("labgrid's environment file: {error}")))?;
+        let file =
+            file.map_err(|error| BoardError::Unavailable(format!("labgrid's environment file: {error}")))?;
         let link = Link::new(&self.client, file, &needs.user);
         let mut shell = link.shell(UP_WITHIN).await.map_err(|error| {
             let words = console.as_ref().map(|console| console.log_tail(LAST_LINES));
             let words = words.map(|words| format!(" Last on its console:\n{words}")).unwrap_or_default();
             BoardError::Unavailable(format!(
-                "the board of {} did not come up at {address} as {} within {UP_WITHIN:?}: {error}. Look at its network \
-                 cable, its DHCP and its SSH key.{words}",
-                self.options.place, needs.user
+                "the board of {} did not come up at {address} as {} within {UP_WITHIN:?}: {error}: {}. Look at its \
+                 network cable, its DHCP and its SSH key.{words}",
+                self.options.place, needs.user, link.complaint()
             ))
         })?;
         // A unit that failed is the board's matter, and told by the journal.
@@ -154,7 +158,8 @@ impl LabgridBoard {
         let up = self.up()?;
         // A board without a clock of its own has no time server in the lab, and its journal is to be compared with ours.
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
-        let before = format!("date -s @{now} >/dev/null; systemctl stop {UNIT} 2>/dev/null; mkdir -p {CONFIG}");
+        let before =
+            format!("date -s @{now} >/dev/null; systemctl stop {UNIT} 2>/dev/null; mkdir -p {CONFIG}");
         up.shell.run(&before, SOON).await.map_err(broken)?;
         parcel.send(up.link.command(), up.link.as_root()).await?;
         if given {
@@ -166,7 +171,11 @@ impl LabgridBoard {
                  service and its user? Give the rig one that was built for the board, or an image with one"
             ))
         })?;
-        let cursor = up.shell.run("journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p'", SOON).await.map_err(broken)?;
+        let cursor = up
+            .shell
+            .run("journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p'", SOON)
+            .await
+            .map_err(broken)?;
         up.cursor = cursor.trim().to_owned();
         up.settings = Some(settings);
         Ok(())
@@ -174,8 +183,12 @@ impl LabgridBoard {
 }
 
 fn readable(image: &Path) -> Result<String, BoardError> {
-    let unreadable =
-        |why: String| BoardError::Unavailable(format!("the image {} cannot be written to the board: {why}", image.display()));
+    let unreadable = |why: String| {
+        BoardError::Unavailable(format!(
+            "the image {} cannot be written to the board: {why}",
+            image.display()
+        ))
+    };
     let path = std::fs::canonicalize(image).map_err(|error| unreadable(error.to_string()))?;
     path.into_os_string().into_string().map_err(|_| unreadable("its path is no UTF-8".into()))
 }
