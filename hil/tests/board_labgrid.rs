@@ -60,8 +60,7 @@ fn is_here(interface: &str) -> bool {
 #[tokio::test]
 async fn a_board_of_a_place_is_flashed_started_watched_and_given_back() {
     let Some([image, agent, key]) = bench() else { return };
-    let router =
-        RouterPlan { kind: RouterKind::Computed(Behaviour::of(Kind::ALL[0])), forwards: Vec::new() };
+    let router = RouterPlan { kind: RouterKind::Computed(Behaviour::of(Kind::ALL[0])), forwards: Vec::new() };
     let Some(world) = World::new("labgrid", BoardKind::Labgrid, vec![router]).await else { return };
     let options = p2pcam_hil::board::BoardOptions {
         place: Some(env::var("LG_PLACE").expect("the bench names its place")),
@@ -74,7 +73,8 @@ async fn a_board_of_a_place_is_flashed_started_watched_and_given_back() {
     let mut board = LabgridBoard::new(options).unwrap();
     let deployment = world.deployment("");
     let free = Place::read(&by_hand("", &["show"])).unwrap();
-    let interface = free.resource(&["RemoteNetworkInterface"]).and_then(|found| found.text("ifname")).unwrap().to_owned();
+    let interface =
+        free.resource(&["RemoteNetworkInterface"]).and_then(|found| found.text("ifname")).unwrap().to_owned();
 
     by_hand("elsewhere/ada", &["acquire"]);
     let held = board.start(&world.lab, &deployment).await.unwrap_err().to_string();
@@ -110,7 +110,8 @@ async fn a_board_of_a_place_is_flashed_started_watched_and_given_back() {
     let on_board = |command: &str| {
         by_hand("", &["-c", environment.to_str().unwrap(), "ssh", "-n", "p2pcam-hil", command])
     };
-    let clock = || on_board("date +%s").lines().last().and_then(|line| line.trim().parse::<i64>().ok()).unwrap();
+    let clock =
+        || on_board("date +%s").lines().last().and_then(|line| line.trim().parse::<i64>().ok()).unwrap();
     let (here, there) = (now(), clock());
     assert!((there - here).abs() < 30, "the board's clock is ours: {there}, {here}");
     board.step_clock(3600).await.unwrap();

@@ -33,6 +33,7 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(300);
 pub struct Link {
     client: Client,
     environment: PathBuf,
+    log: PathBuf,
     /// Before a command of the board that takes root.
     as_root: &'static str,
 }
@@ -40,7 +41,13 @@ pub struct Link {
 impl Link {
     /// By an environment file of [`super::environment`]; whoever is not root on the board is by sudo.
     pub fn new(client: &Client, environment: PathBuf, user: &str) -> Self {
-        Self { client: client.clone(), environment, as_root: if user == "root" { "" } else { "sudo -n " } }
+        let log = environment.with_file_name("ssh.log");
+        Self {
+            client: client.clone(),
+            environment,
+            log,
+            as_root: if user == "root" { "" } else { "sudo -n " },
+        }
     }
 
     /// A shell as root.
@@ -48,7 +55,25 @@ impl Link {
     /// # Errors
     /// The board does not answer within the patience.
     pub async fn shell(&self, patience: Duration) -> Result<Shell, ShellError> {
-        Shell::open(self.command(), format!("exec {}/bin/sh", self.as_root), patience).await
+        let mut command = self.command();
+        command.stderr(std::fs::File::create(&self.log).map_err(ShellError::Gone)?);
+        // A board may have no /bin/sh, but its user has a shell, which sshd names.
+        let start = if self.as_root.is_empty() {
+            "exec $SHELL".to_owned()
+        } else {
+            format!("exec {}-s", self.as_root)
+        };
+        Shell::open(command, start, patience).await
+    }
+
+    /// What labgrid's client and SSH complained of last in a shell.
+    pub fn complaint(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines()
+            .map(str::trim)
+            .rfind(|line| line.contains("rror") || line.contains("ssh: ssh"))
+            .unwrap_or("no reason is given")
+            .into()
     }
 
     /// A command to which words for the board's shell can be added, as one argument.

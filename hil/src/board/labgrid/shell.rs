@@ -60,12 +60,8 @@ impl Shell {
     /// No connection within the patience.
     pub async fn open(mut command: Command, start: String, patience: Duration) -> Result<Self, ShellError> {
         command.arg(start).env("LG_SSH_CONNECT_TIMEOUT", patience.as_secs().to_string());
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(ShellError::Gone)?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(ShellError::Gone)?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or_else(|| ShellError::Gone(std::io::ErrorKind::BrokenPipe.into()))?;
         let mut shell = Self { _child: child, input, output: BufReader::new(output), count: 0 };

@@ -90,9 +90,9 @@ impl LabgridBoard {
             let words = console.as_ref().map(|console| console.log_tail(LAST_LINES));
             let words = words.map(|words| format!(" Last on its console:\n{words}")).unwrap_or_default();
             BoardError::Unavailable(format!(
-                "the board of {} did not come up at {address} as {} within {UP_WITHIN:?}: {error}. Look at its network \
-                 cable, its DHCP and its SSH key.{words}",
-                self.options.place, needs.user
+                "the board of {} did not come up at {address} as {} within {UP_WITHIN:?}: {error}: {}. Look at its \
+                 network cable, its DHCP and its SSH key.{words}",
+                self.options.place, needs.user, link.complaint()
             ))
         })?;
         // A unit that failed is the board's matter, and told by the journal.
