@@ -12,6 +12,7 @@ use p2pcam_hil::{
     lab::{
         Lab,
         build::{DeviceHost, LabError},
+        fabric::Policy,
         namespace::NamespaceError,
         nat::{Behaviour, Kind},
         wire::{Faults, Loss},
@@ -274,6 +275,27 @@ async fn between_symmetric_nats_both_viewers_go_by_the_relay() {
         let (local, remote) = *paths(&events).last().expect("a path");
         assert!(local == "relay" || remote == "relay", "{kind:?}: {local}-{remote}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_a_firewall_chromium_goes_by_turn_over_tls_and_the_other_says_that_it_cannot() {
+    let mut office = behind(Some("EIM/APDF"));
+    office.uplink.policy = Policy::OnlyTcp(443);
+    let mut plan = plan(behind(None), office, true);
+    plan.servers.turn = [TurnTransport::Tls].into();
+    let Some(world) = World::build("vwtls", plan).await else { return };
+    let _agent = world.agent().await;
+
+    let turn_ca = world.servers.turn_ca().map(str::to_owned);
+    assert!(turn_ca.is_some(), "a hub that names a server over TLS says whom to trust");
+    let events = watch(&world, ViewerKind::Chromium, Watch { turn_ca, ..world.watch(8) }, |_| {}).await;
+    must_be_well(&events);
+    assert_eq!(paths(&events).last().expect("a path").0, "relay");
+
+    let events = watch(&world, ViewerKind::Headless, world.watch(30), |_| {}).await;
+    assert_eq!(first_picture(&events), None);
+    let Some(Event::End { reason, .. }) = events.last() else { panic!("no end") };
+    assert!(reason.contains("turns:") && reason.contains("TURN over TLS"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -33,6 +33,26 @@ const PAGE_LOADED: Duration = Duration::from_secs(15);
 pub struct Browser {
     driver: Program,
     client: Client,
+    // After the driver: nobody writes into it any more when it is removed.
+    _files: Files,
+}
+
+/// The browser's profile and what it leaves about, removed when dropped.
+#[derive(Debug)]
+struct Files(PathBuf);
+
+impl Files {
+    fn create(folder: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // A process that just now ended may have left a file meanwhile: then some kilobytes stay in the run's folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// How it is started.
@@ -59,20 +79,19 @@ impl Browser {
         let port =
             free_port(start.namespace).map_err(|error| format!("no port for chromedriver: {error}"))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let files = Files::create(&start.folder.join(format!("{}.d", start.log)));
+        let files = files.map_err(|error| format!("no folder for the browser: {error}"))?;
         let spec = Spec {
             what: "chromedriver",
             program: &driver,
             args: vec![format!("--port={port}").into()],
-            env: vec![
-                ("TMPDIR".into(), start.folder.as_os_str().to_owned()),
-                ("LANGUAGE".into(), "en".into()),
-            ],
+            env: vec![("TMPDIR".into(), files.0.clone().into_os_string())],
             namespace: start.namespace,
             log: &start.folder.join(start.log),
             pipe_stdout: false,
         };
         let mut driver = Program::start(spec).map_err(words)?;
-        let profile = start.folder.join(format!("{}-profile", start.log));
+        let profile = files.0.join("profile");
         let capabilities = capabilities(&chromium, profile.as_os_str().to_owned(), start.any_certificate);
         let Value::Object(capabilities) = capabilities else { return Err("no capabilities".into()) };
         let deadline = Instant::now() + STARTED;
@@ -88,7 +107,7 @@ impl Browser {
                 return Err(error.to_string());
             }
         };
-        let browser = Self { driver, client };
+        let browser = Self { driver, client, _files: files };
         browser.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": start.before})).await?;
         Ok(browser)
     }

@@ -69,7 +69,6 @@ impl ChromiumViewer {
         let browser = Browser::start(start).await.map_err(failed)?;
         let (at, reason) = follow(&browser, watch, &events).await;
         browser.stop().await;
-        let _ = tokio::fs::remove_dir_all(watch.folder.join(format!("{log}-profile"))).await;
         let _ = events.send(Event::End { ms: at, reason }).await;
         Ok(vec![Artefact {
             what: format!("words of the browser of viewer {}", watch.name),

@@ -16,6 +16,9 @@
     failed: 'internal', tokenWrong: 'token-refused', tokenSlow: 'token-refused', token: 'token-refused',
     hubLost: 'hub-unreachable', offline: 'device-offline', noWebrtc: 'no-webrtc',
   };
+  // States that pass by themselves are told only if they last: a socket that breaks is opened again at once.
+  const PASSING = ['hubLost', 'offline'];
+  const LASTS_MS = 1000;
   // States that only a click leaves.
   const FINAL = ['noPath', 'noCodec', 'tooMany', 'noPicture', 'failed', 'tokenWrong', 'tokenSlow', 'token', 'ended', 'noWebrtc'];
 
@@ -174,6 +177,8 @@
 
   let session = null;
   let shownState = '';
+  let shownAt = 0;
+  let told = false;
   function lookAtPage() {
     const page = window.p2pcam;
     const stage = document.getElementById('stage');
@@ -185,11 +190,12 @@
       flush(current);
     }
     const { state } = stage.dataset;
-    if (state === shownState) return;
-    shownState = state;
-    if (!ERRORS[state]) return;
+    if (state !== shownState) [shownState, shownAt, told] = [state, now(), false];
+    if (told || !ERRORS[state] || (PASSING.includes(state) && now() - shownAt < LASTS_MS)) return;
+    told = true;
     const text = (id) => document.getElementById(id)?.textContent.trim() ?? '';
-    tell('error', { code: ERRORS[state], message: [text('title'), text('detail'), text('reason')].filter(Boolean).join(' ') });
+    const words = [text('title'), text('detail'), text('reason')].filter(Boolean).join('. ');
+    tell('error', { code: ERRORS[state], message: words }, shownAt);
   }
 
   document.addEventListener('DOMContentLoaded', () => {

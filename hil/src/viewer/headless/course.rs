@@ -225,24 +225,22 @@ impl<T: FnMut(Event)> Course<T> {
                     return self.repair(false).await;
                 }
             }
-            Tiding::Lost(why) => {
+            Tiding::Broke(why) => {
                 self.linked = false;
                 self.chance = None;
-                match &self.session {
-                    // The picture needs no hub.
-                    Some(session) if session.connected => {
-                        eprintln!("the hub is lost, the picture goes on: {why}")
-                    }
-                    Some(_) => {
-                        self.error("hub-unreachable", why);
-                        return self.over("the hub is lost, and there is no path", false).await;
-                    }
-                    None => {
-                        self.error("hub-unreachable", why);
-                        if !self.wanted.retry {
-                            return Some("the hub cannot be reached".into());
-                        }
-                    }
+                eprintln!("the link to the hub broke: {why}");
+                // The picture needs no hub.
+                if self.session.as_ref().is_some_and(|session| !session.connected) {
+                    return self.over("the hub is lost, and there is no path", false).await;
+                }
+            }
+            Tiding::Unreachable(why) => {
+                let connected = self.session.as_ref().is_some_and(|session| session.connected);
+                if !connected {
+                    self.error("hub-unreachable", why);
+                }
+                if !connected && !self.wanted.retry {
+                    return Some("the hub cannot be reached".into());
                 }
             }
             Tiding::Refused { code, message } => {

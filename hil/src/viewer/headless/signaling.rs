@@ -37,8 +37,10 @@ pub enum Tiding {
     Opened,
     /// An envelope.
     Heard(Value),
-    /// It broke, or cannot be opened now: why.
-    Lost(String),
+    /// It broke, and is opened again soon: why.
+    Broke(String),
+    /// It cannot be opened now: why.
+    Unreachable(String),
     /// The hub does not want this viewer, now or later.
     Refused {
         /// `token-refused` or `hub-refused`.
@@ -134,7 +136,7 @@ impl Running {
                     }
                     match self.serve(socket, &mut pause).await {
                         Ended::Here => return,
-                        Ended::There(why) => why,
+                        Ended::There(why) => Tiding::Broke(why),
                     }
                 }
                 Ok(Err(Error::Http(response))) => match refusal(response.status()) {
@@ -142,12 +144,15 @@ impl Running {
                         let _ = self.tell.send(refused).await;
                         return;
                     }
-                    None => format!("the hub answers {}", response.status()),
+                    None => Tiding::Unreachable(format!("the hub answers {}", response.status())),
                 },
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("the hub does not answer within {} s", OPEN_TIMEOUT.as_secs()),
+                Ok(Err(error)) => Tiding::Unreachable(error.to_string()),
+                Err(_) => {
+                    let within = OPEN_TIMEOUT.as_secs();
+                    Tiding::Unreachable(format!("the hub does not answer within {within} s"))
+                }
             };
-            if self.tell.send(Tiding::Lost(why)).await.is_err() {
+            if self.tell.send(why).await.is_err() {
                 return;
             }
             sleep(pause).await;
