@@ -28,6 +28,8 @@ enum Command {
     /// Write a scenario file to begin with, with every key explained.
     New(commands::files::NewArgs),
 
+    /// Measure a router: mapping, filtering, ports, hairpinning, lifetimes.
+    Probe(commands::probe::Args),
     /// Watch a device without a screen; prints what happens as one JSON object a line.
     Watch(WatchArgs),
     /// Remove what a rig that was killed left over.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Matrix(args) => commands::matrix::run(args),
         Command::Check(args) => commands::files::check(&args),
         Command::New(args) => commands::files::new(&args),
+        Command::Probe(args) => commands::probe::run(&args),
         Command::Watch(args) => cli::run(args),
         Command::Clean => commands::clean::run(),
     };

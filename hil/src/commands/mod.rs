@@ -3,5 +3,6 @@
 pub mod clean;
 pub mod files;
 pub mod matrix;
+pub mod probe;
 pub mod run;
 mod session;
