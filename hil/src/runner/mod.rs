@@ -106,7 +106,7 @@ impl Station {
         fs::create_dir_all(&folder)
             .map_err(|error| Stop::Rig(format!("the folder {}: {error}", folder.display())))?;
         self.lab.rewire(plan).map_err(|error| Stop::Rig(error.to_string()))?;
-        self.plant(plan).await?;
+        self.plant(plan).await;
         draft.checks = self.check(plan).await;
         if draft.checks.iter().any(|check| !check.ok) && !options.ignore_checks {
             return Ok(());
@@ -173,15 +173,12 @@ impl Station {
         [own, servers].concat()
     }
 
-    async fn plant(&mut self, plan: &Plan) -> Result<(), Stop> {
+    async fn plant(&mut self, plan: &Plan) {
         match plan.plant {
-            Some(Plant::WrongNat) => {
-                self.lab.plant_wrong_nat().map_err(|error| Stop::Rig(error.to_string()))?;
-            }
+            Some(Plant::WrongNat) => self.lab.plant_wrong_nat(),
             Some(Plant::DeadStun) => self.servers.kill(ServerName::Turn).await,
             Some(Plant::NoReflexive) | None => {}
         }
-        Ok(())
     }
 
     /// Its name.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, thread, time::Duration};
 
-use super::{Blocked, Measured, Places, ProbeError, measure::Ends};
+use super::{Blocked, Measured, Places, ProbeError, lifetime::Lifetime, measure::Ends};
 use crate::{
     lab::{
         Lab,
@@ -91,6 +91,25 @@ impl Lab {
             let threads: Vec<_> =
                 ways.iter().map(|(way, state)| scope.spawn(|| self.check(way, state))).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        })
+    }
+
+    /// How long both sides' routers remember an idle UDP mapping, each way with its name.
+    pub fn lifetimes(&self, up_to: Duration) -> Vec<(String, Result<Lifetime, ProbeError>)> {
+        let ways: Vec<_> = [SideName::Device, SideName::Viewer]
+            .into_iter()
+            .flat_map(|side| ways(side, &self.line_state(side)))
+            .collect();
+        let measure = |way: &Way| {
+            let (inside, outside) = (self.side(way.side), self.internet());
+            let ends =
+                Ends { inside: &|job| inside.run(job), outside: &|job| outside.run(job), places: way.places };
+            let lifetime = ends.lifetime(up_to);
+            (format!("{} {}", whose(way.side), way.what), lifetime)
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = ways.iter().map(|way| scope.spawn(move || measure(way))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         })
     }
 
