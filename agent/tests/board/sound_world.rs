@@ -147,6 +147,8 @@ impl Room {
                         if pcm.try_recover(error, true).is_err() {
                             return;
                         }
+                        // When the clicks among what was played before the silence sounded is not known any more.
+                        next_click = (written / half_second + 1) * half_second;
                     }
                 }
                 let Ok(status) = pcm.status() else { return };

@@ -6,7 +6,7 @@ use p2pcam_hil::lab::leftovers::{Cleaned, clean};
 
 /// Removes what killed rigs left over.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let Cleaned { removed, in_use, failed, given_back } = clean();
+    let Cleaned { removed, in_use, failed, given_back } = clean(None);
     if removed.is_empty() && failed.is_empty() {
         println!("Nothing is left over.");
     }
