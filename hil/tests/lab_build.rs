@@ -16,6 +16,7 @@ use p2pcam_hil::{
         fabric::Policy,
         nat::{Behaviour, Kind},
         packet::Protocol,
+        wire::Loss,
     },
     record::Check,
     scenario::plan::{Network, Plan, RouterKind, RouterPlan, Side, SideName},
@@ -174,6 +175,9 @@ fn each_network_measures_as_what_the_plan_says() {
     let mut slow = behind(&["ADM/ADF"]);
     slow.uplink.up.delay = Duration::from_millis(40);
     slow.uplink.down.delay = Duration::from_millis(20);
+    slow.uplink.down.jitter = Duration::from_millis(10);
+    slow.uplink.up.rate = Some(300_000);
+    slow.uplink.down.loss = Loss::Random(0.05);
     let mut pairs = vec![
         (behind(&["APDM/EIF"]), behind(&["EIM/EIF", "ADM/APDF"])),
         (slow, behind(&["EIM/ADF"])),

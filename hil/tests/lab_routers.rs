@@ -237,11 +237,15 @@ fn linux_masquerades_as_it_does_in_the_field() {
     let forwarding = Translation { fully_random: false, forwards: vec![forward] };
     let Some(lab) = linux("linux", forwarding) else { return };
     let Linux { running, mut router, plain, wan, line, internet, device } = lab;
-    let measure = |mapping, preserves_ports, external| {
-        let places = Places { inside: DEVICE, outside: PUBLIC };
+    let measure = |mapping, preserves_ports, external: Ipv4Addr| {
+        let places = Places::new(DEVICE, PUBLIC);
         let measured = probe(&device, &internet, places).expect("a measurement");
         assert_eq!(measured.kind, Kind(mapping, Filtering::AddressAndPortDependent), "{measured}");
-        assert_eq!((measured.preserves_ports, measured.external), (preserves_ports, external), "{measured}");
+        assert_eq!(
+            (measured.preserves_ports, measured.external),
+            (preserves_ports, external.into()),
+            "{measured}"
+        );
     };
     measure(Mapping::EndpointIndependent, true, HOME);
 

@@ -75,21 +75,23 @@ impl Ends<'_> {
         to: Duration,
     ) -> Result<Lifetime, ProbeError> {
         let sockets = self.udp_inside(MAPPINGS)?;
-        let made = Instant::now();
+        // They are made between these two.
+        let before = Instant::now();
         let mappings = self.mappings(server, &sockets, pace)?;
+        let made = Instant::now();
         let mut known = Lifetime { at_least: from, gone_after: None };
         let mut gone = 0;
         for (number, (socket, outside)) in sockets.iter().zip(mappings).enumerate() {
             let due = from + (to - from) * (number as u32 + 1) / MAPPINGS as u32;
             thread::sleep((made + due).saturating_duration_since(Instant::now()));
-            let idle = made.elapsed();
+            let (at_least, at_most) = (made.elapsed(), before.elapsed());
             if fire(&[Shot { from: server, to: outside, at: socket }], pace)?[0].is_some() {
                 // What was taken as gone before was lost.
-                known = Lifetime { at_least: idle, gone_after: None };
+                known = Lifetime { at_least, gone_after: None };
                 gone = 0;
                 continue;
             }
-            known.gone_after = known.gone_after.or(Some(idle));
+            known.gone_after = known.gone_after.or(Some(at_most));
             gone += 1;
             if gone == ENOUGH {
                 break;

@@ -183,8 +183,14 @@ impl Ends<'_> {
             _ => there,
         };
         let to = self.places.seen_inside(address);
-        (self.inside)(Box::new(move || TcpStream::connect_timeout(&to, TCP_PATIENCE).map(|_| Vec::new())))
-            .is_ok()
+        let connected = (self.inside)(Box::new(move || {
+            TcpStream::connect_timeout(&to, TCP_PATIENCE).map(|_| Vec::new())
+        }));
+        match connected {
+            Ok(_) => true,
+            // Somebody else's, who has stopped meanwhile: still, the answer came through.
+            Err(error) => listener.is_empty() && error.kind() == io::ErrorKind::ConnectionRefused,
+        }
     }
 }
 
