@@ -294,6 +294,7 @@ async fn out_of_a_firewall_chromium_goes_by_turn_over_tls_and_the_other_says_tha
 
     let events = watch(&world, ViewerKind::Headless, world.watch(30), |_| {}).await;
     assert_eq!(first_picture(&events), None);
+    assert!(events.iter().any(|event| matches!(event, Event::Error { code, .. } if code == "no-path")));
     let Some(Event::End { reason, .. }) = events.last() else { panic!("no end") };
     assert!(reason.contains("turns:") && reason.contains("TURN over TLS"), "{reason}");
 }
