@@ -334,6 +334,7 @@ impl<T: FnMut(Event)> Course<T> {
                     return self.repair(failed).await;
                 }
                 if failed {
+                    self.error("no-path", "no way through the network was found: all checks failed");
                     return self.over("the connection failed", true).await;
                 }
             }
