@@ -11,14 +11,14 @@ use std::{
 
 use crate::{
     board::{self, BoardError, BoardOptions, Deployment},
-    lab::Lab,
+    lab::{DeviceHost, Lab},
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
         judge,
-        plan::{BoardKind, Plan, Plant, ServerName},
+        plan::{BoardKind, Network, Plan, Plant, ServerName},
         unsuited,
     },
-    servers::{Programs, Servers},
+    servers::{Programs, Servers, lan::LanServer},
 };
 use course::Cast;
 
@@ -48,8 +48,10 @@ pub struct Options {
 /// A lab with its servers, which outlives one run.
 pub struct Station {
     name: String,
-    lab: Lab,
+    // Before the lab: what runs in it ends first.
     servers: Servers,
+    lan: Option<(Network, LanServer)>,
+    lab: Lab,
 }
 
 /// Why a run has no course.
@@ -66,7 +68,7 @@ impl Station {
         let folder = options.folder.join("servers").join(name);
         fs::create_dir_all(&folder)?;
         let servers = Servers::start(&lab, &plan.servers, &options.programs, &folder).await?;
-        Ok(Self { name: name.into(), lab, servers })
+        Ok(Self { name: name.into(), servers, lan: None, lab })
     }
 
     /// Runs a plan that has the servers that this station was built for; its routers are built anew.
@@ -106,6 +108,7 @@ impl Station {
         fs::create_dir_all(&folder)
             .map_err(|error| Stop::Rig(format!("the folder {}: {error}", folder.display())))?;
         self.lab.rewire(plan).map_err(|error| Stop::Rig(error.to_string()))?;
+        self.serve_lan(plan, &folder).await.map_err(|error| Stop::Rig(error.to_string()))?;
         self.plant(plan).await;
         draft.checks = self.check(plan).await;
         if draft.checks.iter().any(|check| !check.ok) && !options.ignore_checks {
@@ -148,6 +151,20 @@ impl Station {
         Ok(())
     }
 
+    /// DHCP and DNS where the device needs them: a board with a network card, or one that has to learn of a NAT64.
+    async fn serve_lan(&mut self, plan: &Plan, folder: &Path) -> anyhow::Result<()> {
+        let network = plan.device.network;
+        let needed = self.lab.device_host() == DeviceHost::Lan || network == Network::Nat64;
+        if !needed {
+            self.lan = None;
+        } else if self.lan.as_ref().is_none_or(|(serves, _)| *serves != network) {
+            // The old one first: both want the same ports.
+            self.lan = None;
+            self.lan = Some((network, LanServer::start(&self.lab, &plan.device, folder).await?));
+        }
+        Ok(())
+    }
+
     /// After a run that went wrong: was it the rig? And what went over the lines?
     async fn look_back(&mut self, plan: &Plan, draft: &mut Draft) {
         let (rig, device) = (draft.outcome.rig_faults.first(), draft.outcome.board_faults.first());
@@ -163,6 +180,7 @@ impl Station {
         let captures = self.lab.write_captures(&draft.folder);
         draft.files.extend(in_folder(captures, &draft.folder));
         draft.files.extend(self.servers.artefacts());
+        draft.files.extend(self.lan.iter().flat_map(|(_, lan)| lan.artefacts()));
         draft.checks_after = self.check(plan).await;
     }
 
