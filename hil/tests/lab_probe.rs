@@ -38,7 +38,7 @@ fn the_life_of_a_mapping_is_found() {
     println!("{found}");
     let gone = found.gone_after.expect("it goes");
     assert!((found.at_least..=gone).contains(&life), "{found}");
-    assert!(gone - found.at_least < Duration::from_millis(200), "{found}");
+    assert!(gone - found.at_least < Duration::from_millis(500), "{found}");
     let short = Duration::from_millis(700);
     let found = probe_lifetime(device, internet, places(&lab), short).expect("a measurement");
     assert_eq!(found.gone_after, None, "{found}");
