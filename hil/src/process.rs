@@ -28,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
 use tokio::{
     process::{Child, ChildStdout, Command},
     time::timeout,
@@ -196,7 +197,7 @@ impl Program {
     /// Asks it to end (SIGTERM to its process group), and kills what is left when the patience is over or it has ended.
     pub async fn stop(&mut self, patience: Duration) {
         if self.ended().is_none() {
-            sys::signal_group(self.id, libc::SIGTERM);
+            sys::signal_group(self.id, Signal::SIGTERM);
             let _ = timeout(patience, self.child.wait()).await;
         }
         self.kill().await;
@@ -217,7 +218,7 @@ impl Program {
     fn start_kill(&mut self) {
         // After its end its number may be somebody else's.
         if self.ended().is_none() {
-            sys::signal_group(self.id, libc::SIGKILL);
+            sys::signal_group(self.id, Signal::SIGKILL);
         }
         if let Some(keeper) = &mut self.keeper {
             let _ = keeper.start_kill();

@@ -1,5 +1,7 @@
 //! The agent as a process of a namespace, with real servers: started, asked, killed, stopped, and what is kept of it.
 
+#![allow(clippy::unwrap_used)]
+
 mod board_support;
 
 use std::{

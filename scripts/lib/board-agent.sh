@@ -70,9 +70,11 @@ board_install() {
         systemd-tmpfiles --create p2pcam.conf
         # Secrets are for those alone who read them.
         find /etc/p2pcam -type f -perm 600 -exec chown p2pcam: {} +
+        # As the script of the package ca-certificates does it: without authorities the agent takes no hub.
+        [ -s /etc/ssl/certs/ca-certificates.crt ] || cat /usr/share/ca-certificates/mozilla/*.crt >/etc/ssl/certs/ca-certificates.crt
         udevadm control --reload
         udevadm trigger --settle --subsystem-match=gpio --subsystem-match=dma_heap --subsystem-match=video4linux
-        systemctl daemon-reload
+        # Reloads the units first.
         systemctl enable --quiet --now $BOARD_UNIT" ||
         say "The agent's service did not start. Its journal:  ./scripts/board ssh journalctl -u $BOARD_UNIT"
     rm -rf "$tree"

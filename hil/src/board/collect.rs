@@ -67,6 +67,7 @@ pub fn files_named(folder: &Path, start: &str) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -132,6 +132,10 @@ impl Board for LocalBoard {
 
     async fn start(&mut self, lab: &Lab, deployment: &Deployment) -> Result<(), BoardError> {
         self.stop().await?;
+        // What is kept is of this run.
+        self.metrics.clear();
+        let _ = fs::remove_file(self.path("agent.log"));
+        let _ = fs::remove_dir_all(self.path("cores"));
         let settings = self.settle(deployment)?;
         let visit = || {
             lab.device().visit().map_err(|error| {

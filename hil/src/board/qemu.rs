@@ -1,7 +1,8 @@
 //! The agent on the emulated arm64 board of scripts/board (docs/board-emulated.md), with its network card in the lab.
 //!
 //! It is a real board to all above it: it takes its address by DHCP, and the agent is a service of its systemd. Each
-//! board starts from the snapshot of a booted one, so none knows of an earlier run.
+//! board starts from the snapshot of a booted one, so none knows of an earlier run. The agent is built for it by the script,
+//! unless the variable P2PCAM_BOARD_AGENT names one that is.
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -9,10 +10,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf, absolute},
+    sync::Arc,
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
 use super::{
     Board, BoardError, BoardOptions, Deployment,
@@ -21,7 +26,7 @@ use super::{
     settings::{Picture, Place, Settings},
 };
 use crate::{
-    lab::{Lab, namespace::Namespace},
+    lab::{Lab, build::BOARD_INTERFACE, namespace::Namespace},
     record::Artefact,
     scenario::plan::BoardKind,
 };
@@ -33,7 +38,7 @@ const TOKEN: &str = "/etc/p2pcam/device-token";
 const TURN_CA: &str = "/etc/p2pcam/turn-ca.pem";
 /// Core dumps, which the service is not to make in the field (docs/operation.md), in the one folder that it can write to.
 const DROP_IN: &str = "# What the rig changes of the agent's service.\n[Service]\nLimitCORE=infinity\n\
-     ExecStartPre=+/bin/sh -c 'echo /var/lib/p2pcam/core.%%p >/proc/sys/kernel/core_pattern'\n";
+     ExecStartPre=+/bin/bash -c 'echo /var/lib/p2pcam/core.%%p >/proc/sys/kernel/core_pattern'\n";
 /// Port of its SSH server, the last sign that it is reached by its new address.
 const SSH: u16 = 22;
 /// systemd-networkd starts and gets a lease in 3 s of an idle processor.
@@ -42,10 +47,12 @@ const ADDRESS_WITHIN: Duration = Duration::from_secs(40);
 const KNOCK: Duration = Duration::from_millis(300);
 /// Most commands take 0.1 s; on a machine that runs several labs an emulated processor takes its time.
 const COMMAND_WITHIN: Duration = Duration::from_secs(20);
-/// The agent's 20 MB go through the emulated network, and udev looks at all devices.
-const INSTALL_WITHIN: Duration = Duration::from_secs(120);
+/// It takes 8 s; but the agent may have to be built first.
+const INSTALL_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// Some 100 MB go through the emulated network.
+const CORE_WITHIN: Duration = Duration::from_secs(120);
 /// Looks at the agent, five a second.
-const LOOKS: u32 = 100;
+const LOOKS: u32 = 50;
 /// As long as they take if each one takes as long as it can on a busy machine.
 const LOOKS_WITHIN: Duration = Duration::from_secs(90);
 
@@ -138,6 +145,9 @@ impl Board for QemuBoard {
         let script = Script::new(&self.tree, lab.device().name(), host, overlay)?;
         let leash = script.boot().await?;
         script.run(&["dhcp"], COMMAND_WITHIN).await?;
+        // Now, as before the board was told by the address that the script gave to the interface.
+        lab.adopt_board_interface(BOARD_INTERFACE)
+            .map_err(|error| BoardError::Unavailable(error.to_string()))?;
         reached(lab.device(), host).await?;
         script.run(&["install"], INSTALL_WITHIN).await?;
         ready(&script, &settings).await?;
@@ -203,7 +213,7 @@ impl Board for QemuBoard {
         }
         let cores = script.shell("ls /var/lib/p2pcam/core.* 2>/dev/null", COMMAND_WITHIN).await;
         for (index, core) in cores.map(|cores| cores.text()).unwrap_or_default().lines().enumerate() {
-            if let Ok(core) = script.shell(&format!("cat {core}"), INSTALL_WITHIN).await {
+            if let Ok(core) = script.shell(&format!("cat {core}"), CORE_WITHIN).await {
                 collection.bytes("a core dump of the agent", &format!("core.{index}"), &core.output);
             }
         }
@@ -215,7 +225,16 @@ impl Board for QemuBoard {
 async fn reached(namespace: &Namespace, host: Ipv4Addr) -> Result<(), BoardError> {
     let deadline = Instant::now() + ADDRESS_WITHIN;
     let address = SocketAddr::new(host.into(), SSH);
-    while namespace.run(|| TcpStream::connect_timeout(&address, KNOCK)).is_err() {
+    let inside = namespace.visit().map_err(|error| {
+        BoardError::Unavailable(format!("the device's namespace cannot be entered: {error}"))
+    })?;
+    let inside = Arc::new(inside);
+    loop {
+        let inside = Arc::clone(&inside);
+        let knock = move || inside.run(|| TcpStream::connect_timeout(&address, KNOCK)).is_ok();
+        if spawn_blocking(knock).await.unwrap_or(false) {
+            return Ok(());
+        }
         if Instant::now() > deadline {
             return Err(BoardError::Unavailable(format!(
                 "the emulated board is not at {host} {ADDRESS_WITHIN:?} after it was to take that address by DHCP: does \
@@ -225,7 +244,6 @@ async fn reached(namespace: &Namespace, host: Ipv4Addr) -> Result<(), BoardError
         }
         sleep(KNOCK).await;
     }
-    Ok(())
 }
 
 /// Waits until the agent says that it reached the hub.

@@ -74,11 +74,6 @@ impl Script {
         Ok(Self { tree, name: namespace.to_owned(), host, overlay })
     }
 
-    /// The namespace that the board is in.
-    pub fn namespace(&self) -> &str {
-        &self.name
-    }
-
     /// Where the script keeps what is the board's: its serial log is `serial.log`.
     pub fn state(&self) -> PathBuf {
         self.tree.join("target/boards").join(&self.name)

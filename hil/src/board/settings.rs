@@ -148,6 +148,7 @@ fn merge(below: &mut Table, over: &Table) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! System calls of a program's start and end that Rust's library has no safe word for.
+//! System calls of a program's start and end.
 #![allow(unsafe_code)]
 
 use std::{
@@ -10,6 +10,8 @@ use std::{
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
 };
 use tokio::process::Command;
 
@@ -78,11 +80,9 @@ pub(super) fn prepare(command: &mut Command, network: Option<Network>, alone: bo
 }
 
 /// Sends a signal to a process group; one that is gone is left alone.
-pub(super) fn signal_group(group: u32, signal: libc::c_int) {
-    let Ok(group) = libc::pid_t::try_from(group) else { return };
-    // 0 and 1 would mean the rig's own group, and everybody.
-    if group > 1 {
-        // SAFETY: kill takes two numbers and touches no memory.
-        let _ = unsafe { libc::kill(-group, signal) };
+pub(super) fn signal_group(group: u32, signal: Signal) {
+    // 0 would mean the rig's own group, 1 that of the machine's first process.
+    if let Ok(group @ 2..) = i32::try_from(group) {
+        let _ = killpg(Pid::from_raw(group), signal);
     }
 }

@@ -109,6 +109,12 @@ async fn ask(
         }
     };
     let forbidden = forbidden(side.uplink.policy, question.protocol(), address.port());
+    if let (Question::Hub, Some(why)) = (question, &forbidden) {
+        // No scenario can do without the hub.
+        let found =
+            format!("the network there {why}: let servers.turns_port be that port, and the hub is there too");
+        return Check { what, wanted: "an answer".into(), found, ok: false };
+    }
     let patience = if forbidden.is_some() { SILENCE } else { PATIENCE };
     let answer = timeout(patience, answer).await;
     let took = began.elapsed().as_millis();

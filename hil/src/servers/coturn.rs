@@ -30,6 +30,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 const ANSWER: Duration = Duration::from_millis(300);
 /// Time to end in order.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// The port of TURN over TLS by RFC 8656 section 18.6.
+const TURNS: u16 = 5349;
+/// Lowest port that no server has by right (RFC 6335 section 6).
+const FIRST_FREE: u16 = 1024;
 /// Lines of its log in a message.
 const TAIL: usize = 12;
 
@@ -129,33 +133,31 @@ struct Ports {
     turns: u16,
     /// The other port of RFC 5780.
     other: u16,
-    /// coturn wants another one for TLS too.
-    other_turns: u16,
+    /// Two of TLS that coturn binds at all addresses and nobody asks: see `text`.
+    unused: [u16; 2],
 }
 
 impl Ports {
     fn of(wanted: &plan::Servers) -> Result<Self, ServerError> {
         let (turn, turns) = (wanted.turn_port, wanted.turns_port);
-        for (port, first, second) in [
+        let clashes = [
             (turn == turns).then_some((turn, "TURN over UDP and TCP", "TURN over TLS")),
             (turn == HUB_PORT).then_some((turn, "TURN over UDP and TCP", "the hub")),
             (turns == HUB_PORT).then_some((turns, "TURN over TLS", "the hub")),
-        ]
-        .into_iter()
-        .flatten()
-        {
+        ];
+        if let Some((port, first, second)) = clashes.into_iter().flatten().next() {
             return Err(ServerError::SamePort { port, first, second });
         }
-        // As in RFC 5389's registry entry, the next one; or what is free after it.
-        let after = |port: u16, taken: &[u16]| {
-            (1..=u16::MAX)
-                .map(|step| port.checked_add(step).unwrap_or(step.max(1024)))
-                .find(|port| !taken.contains(port))
-                .unwrap_or(port)
+        let mut taken = vec![turn, turns, HUB_PORT];
+        let mut after = |port: u16| {
+            // coturn's own choice is the next one, which may be somebody else's here.
+            let free = (port..=u16::MAX).chain(FIRST_FREE..port).find(|port| !taken.contains(port));
+            let free = free.unwrap_or(port);
+            taken.push(free);
+            free
         };
-        let other = after(turn, &[turn, turns, HUB_PORT]);
-        let other_turns = after(turns, &[turn, turns, other, HUB_PORT]);
-        Ok(Self { turn, turns, other, other_turns })
+        let (other, unused) = (after(turn), [after(TURNS), after(TURNS)]);
+        Ok(Self { turn, turns, other, unused })
     }
 
     /// Where it listens, and whether by UDP too.
@@ -188,9 +190,12 @@ fn text(
     for address in addresses.iter().filter(|address| **address != IpAddr::from(SECOND_ADDRESS)) {
         let _ = writeln!(text, "relay-ip={address}");
         // `tls-listening-port` would take the port at all addresses, and the second one's is the hub's second door.
+        // Where coturn listens for TCP it takes TLS too.
         let _ = writeln!(text, "aux-server={}", SocketAddr::new(*address, ports.turns));
     }
     let _ = writeln!(text, "listening-port={}\nalt-listening-port={}", ports.turn, ports.other);
+    let [tls, other_tls] = ports.unused;
+    let _ = writeln!(text, "tls-listening-port={tls}\nalt-tls-listening-port={other_tls}");
     let _ = writeln!(text, "cert={}\npkey={}", certificate.file.display(), certificate.key_file.display());
     let _ = writeln!(text, "realm={REALM}\nuse-auth-secret\nstatic-auth-secret={secret}");
     let _ = writeln!(text, "userdb={}", folder.join("turndb").display());
@@ -234,4 +239,28 @@ async fn answers(namespace: &Namespace, address: SocketAddr, on_udp: bool) -> bo
         place::tcp(namespace, address).await.ok()
     };
     timeout(ANSWER, asked).await.ok().flatten().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(turn_port: u16, turns_port: u16) -> Result<Ports, ServerError> {
+        Ports::of(&plan::Servers { stun: true, turn: [].into(), turn_port, turns_port })
+    }
+
+    #[test]
+    fn no_port_is_given_twice() {
+        for (turn, turns) in [(3478, 443), (8079, 8081), (5349, 5350), (65535, 1024), (443, 3478)] {
+            let ports = ports(turn, turns).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((ports.turn, ports.turns), (turn, turns));
+            let mut all = vec![HUB_PORT, turn, turns, ports.other, ports.unused[0], ports.unused[1]];
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), 6, "{ports:?}");
+        }
+        for (turn, turns) in [(443, 443), (HUB_PORT, 443), (3478, HUB_PORT)] {
+            assert!(matches!(ports(turn, turns), Err(ServerError::SamePort { .. })));
+        }
+    }
 }

@@ -62,7 +62,7 @@ pub struct Servers {
     secret: String,
     coturn: Coturn,
     hub: Hub,
-    _door: Option<Door>,
+    door: Option<Door>,
 }
 
 impl Servers {
@@ -92,17 +92,35 @@ impl Servers {
         // Programs run in their own folders and with their own ideas of what a relative path is.
         let folder = &folder.canonicalize().map_err(ServerError::file(folder))?;
         let secret = secret()?;
-        let coturn = Coturn::start(namespace, wanted, &secret, folder).await?;
+        let mut coturn = Coturn::start(namespace, wanted, &secret, folder).await?;
         let six = six && place::has_address(namespace, ADDRESS6.into());
         let told = hub::Told { stun: stun_urls(wanted, six), turn: turn_urls(wanted, six), secret: &secret };
-        let hub = Hub::start(namespace, &programs.agent, told, folder).await?;
-        let seconds = [IpAddr::from(SECOND_ADDRESS), SECOND_ADDRESS6.into()].into_iter();
-        let doors: Vec<_> = seconds
+        let hub = match Hub::start(namespace, &programs.agent, told, folder).await {
+            Ok(hub) => hub,
+            Err(error) => {
+                // Waited for, so that the ports are free at once.
+                coturn.kill().await;
+                return Err(error);
+            }
+        };
+        let mut servers = Self { wanted: wanted.clone(), secret, coturn, hub, door: None };
+        match servers.open_door(namespace) {
+            Ok(door) => servers.door = Some(door),
+            Err(error) => {
+                servers.stop().await;
+                return Err(error);
+            }
+        }
+        Ok(servers)
+    }
+
+    fn open_door(&self, namespace: &Namespace) -> Result<Door, ServerError> {
+        let addresses = [IpAddr::from(SECOND_ADDRESS), SECOND_ADDRESS6.into()].into_iter();
+        let doors: Vec<_> = addresses
             .filter(|address| place::has_address(namespace, *address))
-            .map(|address| SocketAddr::new(address, wanted.turns_port))
+            .map(|address| SocketAddr::new(address, self.wanted.turns_port))
             .collect();
-        let door = Door::open(namespace, &doors, SocketAddr::new(ADDRESS.into(), HUB_PORT))?;
-        Ok(Self { wanted: wanted.clone(), secret, coturn, hub, _door: Some(door) })
+        Door::open(namespace, &doors, SocketAddr::new(ADDRESS.into(), HUB_PORT))
     }
 
     /// The hub's WebSocket address for a device there.
@@ -177,6 +195,7 @@ impl Servers {
 
     /// Ends both in order: the hub says goodbye to its devices.
     pub async fn stop(mut self) {
+        drop(self.door.take());
         self.hub.stop().await;
         self.coturn.stop().await;
     }

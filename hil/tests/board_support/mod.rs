@@ -1,4 +1,6 @@
 //! A lab with real servers, for tests of boards.
+// Each test program uses a part of it.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
     path::{Path, PathBuf},
