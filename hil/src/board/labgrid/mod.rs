@@ -121,11 +121,15 @@ impl LabgridBoard {
         // A question may have been cut off.
         let up = self.up()?;
         up.shell = up.link.shell(SOON).await.map_err(broken)?;
-        let words = self.run(&format!("journalctl --no-pager -o cat -u {UNIT} -n {LAST_LINES}")).await?;
-        Err(BoardError::Agent(format!(
-            "the agent did not reach the hub within {READY_WITHIN:?}. Last in its journal:\n{}",
-            words.trim_end()
-        )))
+        Err(self.faulty(&format!("the agent did not reach the hub within {READY_WITHIN:?}")).await)
+    }
+
+    /// A fault of the agent, with its last words.
+    async fn faulty(&mut self, what: &str) -> BoardError {
+        match self.run(&format!("journalctl --no-pager -o cat -u {UNIT} -n {LAST_LINES}")).await {
+            Ok(words) => BoardError::Agent(format!("{what}. Last in its journal:\n{}", words.trim_end())),
+            Err(error) => error,
+        }
     }
 }
 
@@ -138,12 +142,13 @@ impl Board for LabgridBoard {
     async fn start(&mut self, lab: &Lab, deployment: &Deployment) -> Result<(), BoardError> {
         self.reach(lab).await?;
         self.deploy(deployment).await?;
-        self.run(&format!("systemctl restart {UNIT}")).await.map_err(|error| match error {
-            BoardError::Unavailable(why) => {
-                BoardError::Agent(format!("the agent's service does not start: {why}"))
+        match self.up()?.shell.run(&format!("systemctl restart {UNIT}"), SOON).await {
+            Ok(_) => {}
+            Err(ShellError::Failed { .. }) => {
+                return Err(self.faulty("the agent's service does not start").await);
             }
-            other => other,
-        })?;
+            Err(error) => return Err(broken(error)),
+        }
         self.ready().await
     }
 

@@ -145,8 +145,11 @@ impl LabgridBoard {
             picture: self.options.picture,
         };
         let settings = Settings::new(deployment, place)?;
+        // A board that is up since an earlier start has it.
+        let agent =
+            self.options.agent.as_deref().filter(|_| self.up.as_ref().is_none_or(|up| up.settings.is_none()));
         let parcel = Parcel::new(&self.options.folder.join("parcel")).and_then(|mut parcel| {
-            if let Some(agent) = &self.options.agent {
+            if let Some(agent) = agent {
                 parcel.agent(agent, &self.options.tree)?;
             }
             parcel.settings(&settings, deployment)?;
@@ -154,7 +157,7 @@ impl LabgridBoard {
         });
         let parcel = parcel
             .map_err(|error| BoardError::Unavailable(format!("the agent's files for the board: {error}")))?;
-        let given = self.options.agent.is_some();
+        let given = agent.is_some();
         let up = self.up()?;
         // A board without a clock of its own has no time server in the lab, and its journal is to be compared with ours.
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
