@@ -3,7 +3,10 @@
 
 use std::{
     fs,
-    os::unix::{fs::{MetadataExt, chown}, process::CommandExt},
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
     path::Path,
     process::{Command, Output},
 };
@@ -42,8 +45,7 @@ fn nothing_runs_if_one_of_the_files_is_wrong() {
     fs::write(&file, "nam = \"wrong\"\n").unwrap();
     let report = folder.path().join("report");
     let good = scenario("home-to-home.toml");
-    let output =
-        hil(&["run", &good, &file.display().to_string(), "--report", &report.display().to_string()]);
+    let output = hil(&["run", &good, &file.display().to_string(), "--report", &report.display().to_string()]);
     assert_eq!(output.status.code(), Some(2), "{}", words(&output));
     assert!(!report.exists());
 }

@@ -363,7 +363,7 @@ async fn a_router_that_forgets_its_mappings_is_got_over() {
     let events = watch(&world, ViewerKind::Headless, world.watch(14), |event| {
         if rebooted.is_none() && matches!(event, Event::Second { pictures: 8.., .. }) {
             rebooted = Some(event.ms());
-            world.lab.reboot_router(SideName::Viewer);
+            world.lab.reboot_router(SideName::Viewer).unwrap();
         }
     })
     .await;

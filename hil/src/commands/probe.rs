@@ -43,7 +43,8 @@ impl FromStr for PlaceText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("\"{text}\" is no place: write here:, netns:NAME: or nic:NAME: and addresses");
+        let wanted =
+            || format!("\"{text}\" is no place: write here:, netns:NAME: or nic:NAME: and addresses");
         let (kind, rest) = text.split_once(':').ok_or_else(wanted)?;
         let place = match kind {
             "here" => Place::Here(list(rest)?),
