@@ -25,8 +25,8 @@ use crate::{
 const QUEUE: usize = 1024;
 /// How often the lines are counted: fine enough to see a burst in the report's plot.
 const SAMPLING: Duration = Duration::from_millis(250);
-/// What a viewer gets beyond its time to say goodbye and end.
-const GRACE: Duration = Duration::from_secs(5);
+/// What a viewer gets beyond its time, to start (a browser on a busy machine takes ten seconds) and to end.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What takes part.
 pub struct Cast<'a> {
@@ -88,8 +88,9 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
     drop(tell);
 
     let mut acts = timetable(&plan.events).into_iter().peekable();
-    // What has no picture to wait for counts from the request.
-    let mut anchor = (plan.expect.path == Some(PathKind::None)).then_some(started);
+    let mut anchor = None::<Instant>;
+    // A viewer's times count from its request to connect, which is when its program is ready for it.
+    let mut requests = vec![None::<Instant>; plan.viewers.len()];
     let mut first_pictures = vec![None::<Instant>; plan.viewers.len()];
     let mut sampling = tokio::time::interval(SAMPLING);
     let mut sampler = Sampler::new(lab);
@@ -106,9 +107,15 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
             () = &mut end => break,
             () = until(settled), if settled.is_some() => break,
             Some((n, event)) = told.recv() => {
+                let now = Instant::now();
+                let request = *requests[n].get_or_insert_with(|| back(now, event.ms()).max(started));
                 if matches!(event, Event::FirstPicture { .. }) {
-                    first_pictures[n].get_or_insert_with(Instant::now);
-                    anchor.get_or_insert_with(Instant::now);
+                    first_pictures[n].get_or_insert(now);
+                    anchor.get_or_insert(now);
+                }
+                if plan.expect.path == Some(PathKind::None) {
+                    // There is no picture to wait for.
+                    anchor.get_or_insert(request);
                 }
                 outcome.seen[n].events.push(event);
             }
@@ -144,7 +151,34 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
     while let Ok((n, event)) = told.try_recv() {
         outcome.seen[n].events.push(event);
     }
+    outcome.count_from_first_request(started, &requests);
     outcome
+}
+
+/// So many milliseconds before.
+fn back(now: Instant, ms: f64) -> Instant {
+    let time = Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
+    now.checked_sub(time).unwrap_or(now)
+}
+
+impl Outcome {
+    /// All times are to be those since the first viewer's request.
+    fn count_from_first_request(&mut self, started: Instant, requests: &[Option<Instant>]) {
+        let Some(first) = requests.iter().flatten().min() else { return };
+        let later = ms(first.saturating_duration_since(started));
+        for (seen, request) in self.seen.iter_mut().zip(requests) {
+            if let Some(request) = request {
+                seen.offset_ms = ms(request.saturating_duration_since(*first));
+            }
+        }
+        for step in &mut self.steps {
+            step.ms -= later;
+            step.until_ms = step.until_ms.map(|until| until - later);
+        }
+        for line in &mut self.lines {
+            line.ms -= later;
+        }
+    }
 }
 
 /// What lasts gets its end: the step that began it is over, and the one that ended it is not told twice.

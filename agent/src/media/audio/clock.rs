@@ -55,7 +55,15 @@ impl CardClock {
     /// `rate` in hertz, as negotiated.
     pub fn new(rate: u32) -> Self {
         let nominal = 1.0 / f64::from(rate.max(1));
-        Self { nominal, period: nominal, line: None, rate_weight: PRIOR, watched: 0.0, odd: 0, first_odd: 0.0 }
+        Self {
+            nominal,
+            period: nominal,
+            line: None,
+            rate_weight: PRIOR,
+            watched: 0.0,
+            odd: 0,
+            first_odd: 0.0,
+        }
     }
 
     /// Frames are counted from 0 again, after an overrun. What is known of the rate stays.
