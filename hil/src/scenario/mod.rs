@@ -20,7 +20,7 @@ mod table;
 mod units;
 mod viewers;
 
-pub use judge::{disturbs, judge};
+pub use judge::{disturbs, judge, judge_checks};
 pub use problem::{Problem, Problems};
 pub use read::read;
 pub use suited::unsuited;

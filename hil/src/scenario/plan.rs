@@ -2,7 +2,7 @@
 //! a file (`super::read`) or makes one (the matrix) hands it to the runner; nothing in it can be wrong any more but what
 //! only the machine knows.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::Ipv4Addr, time::Duration};
 
 use serde::Serialize;
 
@@ -147,6 +147,16 @@ pub enum BoardKind {
     Labgrid,
 }
 
+impl fmt::Display for BoardKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Local => "local",
+            Self::Qemu => "qemu",
+            Self::Labgrid => "labgrid",
+        })
+    }
+}
+
 /// Who watches.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ViewerPlan {
@@ -169,6 +179,15 @@ pub enum ViewerKind {
     Headless,
     /// Chromium without a window, on the hub's page.
     Chromium,
+}
+
+impl fmt::Display for ViewerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Headless => "headless",
+            Self::Chromium => "chromium",
+        })
+    }
 }
 
 /// An event and its time after the first viewer's first picture (after its request, if `expect.path` is none).
@@ -290,6 +309,16 @@ pub enum PathKind {
     Relayed,
     /// None: the viewer gets no picture.
     None,
+}
+
+impl fmt::Display for PathKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Direct => "direct",
+            Self::Relayed => "relayed",
+            Self::None => "none",
+        })
+    }
 }
 
 /// A fault planted on purpose; see docs/hil.md.
