@@ -4,13 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     lab::{
-        nat::{Behaviour, Kind, truth::is_direct},
+        nat::{Kind, truth::is_direct},
         wire::Faults,
     },
     record::Cell,
     scenario::plan::{
-        BoardPlan, Expect, Network, PathKind, Plan, RouterKind, RouterPlan, Servers, Side, TurnTransport,
-        Uplink, ViewerKind, ViewerPlan,
+        BoardPlan, Expect, PathKind, Plan, RouterPlan, Servers, Side, TurnTransport, ViewerKind,
     },
 };
 
@@ -60,6 +59,10 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
     };
     let servers = if turn { "turn" } else { "stun" };
     let name = format!("{device}-{viewer}-{servers}").replace('/', "_").to_lowercase();
+    let mut between = Plan::between(side(device, selection.round_trip), side(viewer, selection.round_trip));
+    for viewer in &mut between.viewers {
+        viewer.kind = selection.viewer;
+    }
     let plan = Plan {
         name,
         about: format!(
@@ -68,18 +71,8 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
         ),
         seed,
         time: if path == PathKind::None { GIVE_UP + TELLING } else { PATIENCE },
-        device: side(device, selection.round_trip),
-        viewer: side(viewer, selection.round_trip),
-        shared_cgn: None,
         servers: servers_for(turn),
         board: board_plan(),
-        viewers: vec![ViewerPlan {
-            name: "viewer".into(),
-            kind: selection.viewer,
-            at: Duration::ZERO,
-            relay_only: false,
-        }],
-        events: Vec::new(),
         expect: Expect {
             path: Some(path),
             error: (path == PathKind::None).then(|| "no-path".into()),
@@ -87,7 +80,7 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
             error_text: (path == PathKind::None).then(|| "TURN".into()),
             ..Expect::default()
         },
-        plant: None,
+        ..between
     };
     let cell = Cell { device: device.to_string(), viewer: viewer.to_string(), turn, truth: path.to_string() };
     (cell, plan)
@@ -96,24 +89,14 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
 fn side(kind: Kind, round_trip: Duration) -> Side {
     // Each of the four ways between the hosts' routers takes a quarter of a round trip between them.
     let line = Faults { delay: round_trip / 4, ..Faults::default() };
-    Side {
-        network: Network::Ipv4,
-        uplink: Uplink {
-            routers: vec![RouterPlan {
-                kind: RouterKind::Computed(Behaviour::of(kind)),
-                forwards: Vec::new(),
-            }],
-            up: line,
-            down: line,
-            ..Uplink::default()
-        },
-        spare: None,
-    }
+    let mut side = Side::behind([RouterPlan::computed(kind)]);
+    (side.uplink.up, side.uplink.down) = (line, line);
+    side
 }
 
 fn servers_for(turn: bool) -> Servers {
     let turn = if turn { BTreeSet::from([TurnTransport::Udp]) } else { BTreeSet::new() };
-    Servers { stun: true, turn, turn_port: 3478, turns_port: 443 }
+    Servers { turn, ..Servers::default() }
 }
 
 fn board_plan() -> BoardPlan {

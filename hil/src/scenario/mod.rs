@@ -15,6 +15,7 @@ mod problem;
 mod read;
 mod sense;
 mod side;
+mod simple;
 mod suited;
 mod table;
 mod units;

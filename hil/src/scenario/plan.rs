@@ -329,7 +329,7 @@ pub enum Plant {
     WrongNat,
     /// The STUN server is dead before it begins: a fault of the rig.
     DeadStun,
-    /// The agent's candidates but the host ones are lost on their way to the viewer: a fault of the device.
+    /// The agent offers no candidates but its host ones: a fault of the device.
     NoReflexive,
 }
 
