@@ -1,5 +1,6 @@
 //! The agent on a board of a labgrid place, with real coordinator, exporter and client: the emulated board on the bench of
 //! hil/labgrid/bench, which sets the variables named here and runs this by `./hil/labgrid/bench test`.
+#![allow(clippy::unwrap_used)]
 
 mod board_support;
 

@@ -8,8 +8,16 @@ use std::{
         process::CommandExt,
     },
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use p2pcam_hil::lab::leftovers::leftovers;
 
 /// `nobody`, on every Linux.
 const NOBODY: u32 = 65534;
@@ -97,4 +105,55 @@ fn without_root_it_says_what_takes_root() {
     };
     assert!(!output.status.success());
     assert!(words(&output).contains("root"), "{}", words(&output));
+}
+
+/// What a rig left in a lab, in the folder for private files, and of processes.
+fn traces_of(rig: u32) -> Vec<String> {
+    let begin = format!("p2phil-{rig}-");
+    let labs = leftovers().into_iter().map(|leftover| leftover.namespace);
+    let folders = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    let folders = folders.filter_map(|entry| entry.file_name().into_string().ok());
+    labs.chain(folders).filter(|name| name.starts_with(&begin)).chain(programs_of(rig)).collect()
+}
+
+/// Programs that were started with a file of the rig's among their words, or run in its lab.
+fn programs_of(rig: u32) -> Vec<String> {
+    let begin = format!("p2phil-{rig}-");
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let words = all.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
+    words.filter(|words| words.contains(&begin)).map(|words| words.replace('\0', " ")).collect()
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_nothing_and_reports() {
+    let agent = Path::new(env!("CARGO_BIN_EXE_p2pcam-hil")).with_file_name("p2pcam-agent");
+    if fs::metadata("/proc/self").unwrap().uid() != 0 || !agent.exists() {
+        return println!("not run: it takes root, and the agent at {}", agent.display());
+    }
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rig = Command::new(env!("CARGO_BIN_EXE_p2pcam-hil"))
+            .args(["run", &scenario("home-to-home.toml"), "--report"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (id, deadline) = (rig.id(), Instant::now() + Duration::from_secs(60));
+        // Lab, coturn and hub: all that a run has before the device.
+        while programs_of(id).len() < 2 {
+            assert!(rig.try_wait().unwrap().is_none() && Instant::now() < deadline, "{:?}", traces_of(id));
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(traces_of(id).len() >= 6, "{:?}", traces_of(id));
+        kill(Pid::from_raw(id as i32), signal).unwrap();
+        let ended = rig.wait().unwrap();
+        assert_eq!(ended.code(), Some(130), "{signal}");
+        assert!(folder.path().join("report.html").exists());
+        // The kernel takes a moment to end what was killed.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !traces_of(id).is_empty() {
+            assert!(Instant::now() < deadline, "{signal}: {:?}", traces_of(id));
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
 }

@@ -106,6 +106,9 @@ fn what_a_killed_lab_left_over_is_cleaned_and_what_is_in_use_is_not() {
     let again =
         p2pcam_hil::lab::Lab::build("killed", &home(), DeviceHost::Process).expect_err("the name is taken");
     assert!(again.to_string().contains(&format!("process {}", holder.id())), "{again}");
+    let own_files = p2pcam_hil::lab::namespace::own_files("p2phil-killed-dev");
+    fs::create_dir_all(&own_files).expect("as dnsmasq's start does");
+    fs::write(own_files.join("resolv.conf"), "nameserver 127.0.0.1\n").expect("written");
     holder.kill().expect("SIGKILL");
     holder.wait().expect("it is dead");
 
@@ -117,6 +120,7 @@ fn what_a_killed_lab_left_over_is_cleaned_and_what_is_in_use_is_not() {
     let cleaned = clean(Some("killed"));
     assert_eq!((cleaned.removed.len(), &cleaned.failed), (3, &vec![]), "{cleaned:?}");
     assert_eq!(left_of("killed"), []);
+    assert!(!own_files.exists());
     for (pid, _) in running {
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "{state}");

@@ -166,7 +166,7 @@ fn an_ipv6_only_host_reaches_ipv4_through_the_nat64() {
     let server = socket(&internet, PUBLIC[0], 3478);
     let client = socket(&device, ip(DEVICE6), 5000);
     let there = SocketAddr::new(embed(PUBLIC[0]).into(), 3478);
-    assert_eq!(arrives(&client, there, &server), Some((HOME, 5000).into()));
+    assert_eq!(arrives(&client, there, &server), Some(SocketAddr::from((HOME, 5000))));
     assert_eq!(arrives(&server, (HOME, 5000).into(), &client), Some(there));
     // 1500 bytes of IPv4 are 1520 of IPv6; the device takes them.
     server.send_to(&[7; 1472], (HOME, 5000)).expect("sent");
@@ -255,7 +255,7 @@ fn linux_masquerades_as_it_does_in_the_field() {
     let there = server.local_addr().expect("bound");
     assert!(arrives(&server, (HOME, 45_000).into(), &forwarded).is_some(), "a forwarded port is open");
     let before = arrives(&client, there, &server).expect("it arrives");
-    assert_eq!(before, (HOME, 5000).into());
+    assert_eq!(before, SocketAddr::from((HOME, 5000)));
     router.reboot().expect("rebooted");
     server.send_to(b"stale", before).expect("sent");
     assert_eq!(get(&client), None, "the old mapping is gone");

@@ -14,13 +14,11 @@ use p2pcam_hil::{
         build::{DeviceHost, LabError},
         fabric::Policy,
         namespace::NamespaceError,
-        nat::{Behaviour, Kind},
         wire::{Faults, Loss},
     },
     process::{Program, Spec},
     scenario::plan::{
-        BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, ServerName, Servers as Wanted, Side,
-        SideName, TurnTransport, Uplink, ViewerKind, ViewerPlan,
+        Plan, RouterPlan, ServerName, Servers as Wanted, Side, SideName, TurnTransport, ViewerKind,
     },
     servers::{Programs, Servers},
     viewer::{self, Event, Watch},
@@ -43,37 +41,12 @@ struct World {
 }
 
 fn behind(kind: Option<&str>) -> Side {
-    let routers = kind.map(|kind| {
-        let behaviour = Behaviour::of(kind.parse::<Kind>().expect("a kind"));
-        RouterPlan { kind: RouterKind::Computed(behaviour), forwards: Vec::new() }
-    });
-    let uplink = Uplink { routers: routers.into_iter().collect(), ..Uplink::default() };
-    Side { network: Network::Ipv4, uplink, spare: None }
+    Side::behind(kind.map(|kind| RouterPlan::computed(kind.parse().expect("a kind"))))
 }
 
 fn plan(device: Side, viewer: Side, turn: bool) -> Plan {
-    let viewers = vec![ViewerPlan {
-        name: "one".into(),
-        kind: ViewerKind::Headless,
-        at: Duration::ZERO,
-        relay_only: false,
-    }];
-    let transports = turn.then_some(TurnTransport::Udp).into_iter().collect();
-    Plan {
-        name: "viewers".into(),
-        about: "A viewer watches.".into(),
-        seed: 7,
-        time: Duration::from_secs(1),
-        device,
-        viewer,
-        shared_cgn: None,
-        servers: Wanted { stun: true, turn: transports, turn_port: 3478, turns_port: 443 },
-        board: BoardPlan::default(),
-        viewers,
-        events: Vec::new(),
-        expect: Expect::default(),
-        plant: None,
-    }
+    let turn = turn.then_some(TurnTransport::Udp).into_iter().collect();
+    Plan { servers: Wanted { turn, ..Wanted::default() }, ..Plan::between(device, viewer) }
 }
 
 fn agent_program() -> PathBuf {
@@ -363,7 +336,7 @@ async fn a_router_that_forgets_its_mappings_is_got_over() {
     let events = watch(&world, ViewerKind::Headless, world.watch(14), |event| {
         if rebooted.is_none() && matches!(event, Event::Second { pictures: 8.., .. }) {
             rebooted = Some(event.ms());
-            world.lab.reboot_router(SideName::Viewer);
+            world.lab.reboot_router(SideName::Viewer).unwrap();
         }
     })
     .await;

@@ -118,7 +118,7 @@ board_qemu() {
                 -kernel "$BOARD_BASE/vmlinuz" -initrd "$BOARD_BASE/initrd" -append "$BOARD_KERNEL_LINE" \
                 -serial "${BOARD_SERIAL:-file:serial.log}" -monitor unix:monitor,server,nowait \
                 -drive "$disk,if=none,id=disk,cache=unsafe" -device virtio-blk-pci,drive=disk,romfile= \
-                -netdev tap,id=net,ifname=$BOARD_TAP,script=no,downscript=no \
+                -netdev tap,id=net,ifname="$BOARD_TAP",script=no,downscript=no \
                 -device virtio-net-pci,netdev=net,mac=$BOARD_MAC,romfile= -device virtio-rng-pci "$@"
     ) </dev/null >"$BOARD_STATE/qemu.log" 2>&1 &
     local starter=$!

@@ -2,12 +2,16 @@
 
 use std::process::ExitCode;
 
-use p2pcam_hil::lab::leftovers::{Cleaned, clean};
+use p2pcam_hil::{
+    lab::leftovers::{Cleaned, clean},
+    runner::private,
+};
 
 /// Removes what killed rigs left over.
 pub fn run() -> anyhow::Result<ExitCode> {
     let Cleaned { removed, in_use, failed, given_back } = clean(None);
-    if removed.is_empty() && failed.is_empty() {
+    let folders = private::clean();
+    if removed.is_empty() && failed.is_empty() && folders.is_empty() {
         println!("Nothing is left over.");
     }
     for leftover in &removed {
@@ -15,6 +19,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         for (id, name) in &leftover.processes {
             println!("  ended {name} ({id})");
         }
+    }
+    for folder in folders {
+        println!("removed {}", folder.display());
     }
     for name in given_back {
         println!("gave {name} back to this machine");

@@ -24,7 +24,10 @@ use p2pcam_hil::{
 };
 use tokio::task::JoinSet;
 
-use super::session::{Session, SessionArgs, line, progress};
+use super::{
+    session::{Session, SessionArgs, line, progress},
+    stop::Stop,
+};
 
 /// Labs for each processor: nearly all of a cell's time is waiting.
 const LABS_PER_CORE: usize = 2;
@@ -104,12 +107,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut session = Session::begin(&options, args.seed);
-    let records = runtime.block_on(run_all(cells, &options, labs));
+    let count = cells.len();
+    let mut stop = runtime.block_on(async { Stop::listen() })?;
+    let records = runtime.block_on(run_all(cells, &options, labs, &mut stop));
     let done = session.conclude(&options, &records, earlier.as_ref())?;
-    if let Some(path) = &args.write {
+    // Half a table is none.
+    if let Some(path) = args.write.as_ref().filter(|_| records.len() == count) {
         write_tables(path, &nat_matrix_markdown(&session.info, &records))?;
     }
-    Ok(done)
+    Ok(stop.exit_code(done))
 }
 
 /// Puts the tables into a page, between its markers; a page that is not there yet is made.
@@ -160,8 +166,13 @@ impl Work {
     }
 }
 
-/// Until all have run, or Ctrl-C: what has run by then is reported.
-async fn run_all(cells: VecDeque<(Cell, Plan)>, options: &Options, labs: usize) -> Vec<Record> {
+/// Until all have run, or somebody stops it: what has run by then is reported.
+async fn run_all(
+    cells: VecDeque<(Cell, Plan)>,
+    options: &Options,
+    labs: usize,
+    stop: &mut Stop,
+) -> Vec<Record> {
     let bar = progress(cells.len());
     let (todo, done) = (Mutex::new(cells), Mutex::new(Vec::new()));
     let work = Arc::new(Work { todo, done, bar, options: options.clone() });
@@ -171,7 +182,7 @@ async fn run_all(cells: VecDeque<(Cell, Plan)>, options: &Options, labs: usize) 
     }
     tokio::select! {
         () = async { while workers.join_next().await.is_some() {} } => {}
-        _ = tokio::signal::ctrl_c() => work.bar.println("Stopped; what has run is reported."),
+        () = stop.asked() => work.bar.println("Stopped; what has run is reported."),
     }
     // Labs end with their workers.
     workers.shutdown().await;

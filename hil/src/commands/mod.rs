@@ -6,3 +6,4 @@ pub mod matrix;
 pub mod probe;
 pub mod run;
 mod session;
+mod stop;

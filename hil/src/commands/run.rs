@@ -11,6 +11,7 @@ use p2pcam_hil::{
 use super::{
     files,
     session::{Session, SessionArgs, line, progress},
+    stop::Stop,
 };
 
 /// `run`
@@ -48,19 +49,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let earlier = args.session.earlier()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut session = Session::begin(&options, plans.first().map_or(0, |plan| plan.seed));
-    let records = runtime.block_on(run_all(&plans, &options));
-    session.conclude(&options, &records, earlier.as_ref())
+    let mut stop = runtime.block_on(async { Stop::listen() })?;
+    let records = runtime.block_on(run_all(&plans, &options, &mut stop));
+    session.conclude(&options, &records, earlier.as_ref()).map(|done| stop.exit_code(done))
 }
 
-/// Until all have run, or Ctrl-C: what has run by then is reported.
-async fn run_all(plans: &[Plan], options: &Options) -> Vec<Record> {
+/// Until all have run, or somebody stops it: what has run by then is reported.
+async fn run_all(plans: &[Plan], options: &Options, stop: &mut Stop) -> Vec<Record> {
     let bar = progress(plans.len());
     let mut records = Vec::new();
     for plan in plans {
         bar.set_message(plan.name.clone());
         let record = tokio::select! {
             record = run_one(plan, options) => record,
-            _ = tokio::signal::ctrl_c() => {
+            () = stop.asked() => {
                 bar.println("Stopped; what has run is reported.");
                 break;
             }

@@ -186,7 +186,14 @@ pub(super) fn remove(name: &str) {
     // It may not have been bound yet.
     let _ = umount2(&path, MntFlags::MNT_DETACH);
     let _ = fs::remove_file(&path);
+    // Files of its own that a server of the lab wrote, if it did not get to remove them.
+    let _ = fs::remove_dir_all(own_files(name));
     Owner::forget(name);
+}
+
+/// Where programs in a namespace find what they see instead of files of /etc (ip-netns(8)). It is removed with it.
+pub fn own_files(name: &str) -> PathBuf {
+    Path::new("/etc/netns").join(name)
 }
 
 /// The file that a named namespace is bound to.

@@ -1,21 +1,17 @@
 //! The matrix: all kinds of NAT at the device and at the viewer, with TURN and without, against the truth table.
 
-mod truth;
-
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     lab::{
-        nat::{Behaviour, Kind},
+        nat::{Kind, truth::is_direct},
         wire::Faults,
     },
     record::Cell,
     scenario::plan::{
-        BoardPlan, Expect, Network, PathKind, Plan, RouterKind, RouterPlan, Servers, Side, TurnTransport,
-        Uplink, ViewerKind, ViewerPlan,
+        BoardPlan, Expect, PathKind, Plan, RouterPlan, Servers, Side, TurnTransport, ViewerKind,
     },
 };
-pub use truth::truth;
 
 /// How long a viewer waits in a cell that must connect: many times what it takes.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -56,9 +52,17 @@ pub fn plans(selection: &Selection) -> Vec<(Cell, Plan)> {
 }
 
 fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection) -> (Cell, Plan) {
-    let path = truth(device, viewer, turn);
+    let path = match (is_direct(device, viewer), turn) {
+        (true, _) => PathKind::Direct,
+        (false, true) => PathKind::Relayed,
+        (false, false) => PathKind::None,
+    };
     let servers = if turn { "turn" } else { "stun" };
     let name = format!("{device}-{viewer}-{servers}").replace('/', "_").to_lowercase();
+    let mut between = Plan::between(side(device, selection.round_trip), side(viewer, selection.round_trip));
+    for viewer in &mut between.viewers {
+        viewer.kind = selection.viewer;
+    }
     let plan = Plan {
         name,
         about: format!(
@@ -67,18 +71,8 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
         ),
         seed,
         time: if path == PathKind::None { GIVE_UP + TELLING } else { PATIENCE },
-        device: side(device, selection.round_trip),
-        viewer: side(viewer, selection.round_trip),
-        shared_cgn: None,
         servers: servers_for(turn),
         board: board_plan(),
-        viewers: vec![ViewerPlan {
-            name: "viewer".into(),
-            kind: selection.viewer,
-            at: Duration::ZERO,
-            relay_only: false,
-        }],
-        events: Vec::new(),
         expect: Expect {
             path: Some(path),
             error: (path == PathKind::None).then(|| "no-path".into()),
@@ -86,43 +80,23 @@ fn plan(device: Kind, viewer: Kind, turn: bool, seed: u64, selection: &Selection
             error_text: (path == PathKind::None).then(|| "TURN".into()),
             ..Expect::default()
         },
-        plant: None,
+        ..between
     };
-    let cell = Cell {
-        device: device.to_string(),
-        viewer: viewer.to_string(),
-        turn,
-        truth: match path {
-            PathKind::Direct => "direct",
-            PathKind::Relayed => "relayed",
-            PathKind::None => "none",
-        }
-        .into(),
-    };
+    let cell = Cell { device: device.to_string(), viewer: viewer.to_string(), turn, truth: path.to_string() };
     (cell, plan)
 }
 
 fn side(kind: Kind, round_trip: Duration) -> Side {
     // Each of the four ways between the hosts' routers takes a quarter of a round trip between them.
     let line = Faults { delay: round_trip / 4, ..Faults::default() };
-    Side {
-        network: Network::Ipv4,
-        uplink: Uplink {
-            routers: vec![RouterPlan {
-                kind: RouterKind::Computed(Behaviour::of(kind)),
-                forwards: Vec::new(),
-            }],
-            up: line,
-            down: line,
-            ..Uplink::default()
-        },
-        spare: None,
-    }
+    let mut side = Side::behind([RouterPlan::computed(kind)]);
+    (side.uplink.up, side.uplink.down) = (line, line);
+    side
 }
 
 fn servers_for(turn: bool) -> Servers {
     let turn = if turn { BTreeSet::from([TurnTransport::Udp]) } else { BTreeSet::new() };
-    Servers { stun: true, turn, turn_port: 3478, turns_port: 443 }
+    Servers { turn, ..Servers::default() }
 }
 
 fn board_plan() -> BoardPlan {
@@ -153,5 +127,8 @@ mod tests {
         let none = plans.iter().filter(|(cell, _)| cell.truth == "none").count();
         let relayed = plans.iter().filter(|(cell, _)| cell.truth == "relayed").count();
         assert_eq!((none, relayed), (33, 33));
+        let direct =
+            |turn| plans.iter().filter(move |(cell, _)| cell.turn == turn && cell.truth == "direct").count();
+        assert_eq!((direct(true), direct(false)), (31, 31), "TURN changes only what is not direct");
     }
 }

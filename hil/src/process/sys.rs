@@ -15,10 +15,7 @@ use nix::{
 };
 use tokio::process::Command;
 
-use crate::lab::namespace::Namespace;
-
-/// Where ip-netns(8) looks for what programs in a namespace see instead of files of /etc.
-const OWN_FILES: &str = "/etc/netns";
+use crate::lab::namespace::{Namespace, own_files};
 
 /// A network namespace to enter.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ impl Network {
 
 /// The file that programs in a network namespace see as /etc/resolv.conf, if it is there when they start.
 pub(super) fn resolver(namespace: &str) -> PathBuf {
-    Path::new(OWN_FILES).join(namespace).join("resolv.conf")
+    own_files(namespace).join("resolv.conf")
 }
 
 /// Has a command, once forked, enter its network and set its surroundings up. `alone`: it is in a PID namespace of its

@@ -15,7 +15,7 @@ use crate::{
     record::{Artefact, LineSample, Seen, Step, ms},
     scenario::{
         disturbs,
-        plan::{PathKind, Plan, SideName, ViewerKind, ViewerPlan},
+        plan::{self, PathKind, Plan, SideName, ViewerPlan},
     },
     servers::Servers,
     viewer::{self, Event, Viewer, ViewerError, Watch},
@@ -68,7 +68,7 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
     for (n, viewer) in plan.viewers.iter().enumerate() {
         outcome.seen.push(Seen {
             viewer: viewer.name.clone(),
-            kind: kind_name(viewer.kind).into(),
+            kind: viewer.kind.to_string(),
             offset_ms: ms(viewer.at),
             events: Vec::new(),
         });
@@ -104,7 +104,15 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
         });
         tokio::select! {
             biased;
-            () = &mut end => break,
+            () = &mut end => {
+                if !watching.is_empty() {
+                    outcome.rig_faults.push(format!(
+                        "{} viewers did not end within {GRACE:?} after their time: the machine is too busy, or they are stuck",
+                        watching.len()
+                    ));
+                }
+                break;
+            }
             () = until(settled), if settled.is_some() => break,
             Some((n, event)) = told.recv() => {
                 let now = Instant::now();
@@ -151,8 +159,21 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
     while let Ok((n, event)) = told.try_recv() {
         outcome.seen[n].events.push(event);
     }
+    let mut rig = Acts { lab, servers, board };
+    for act in left_over(&acts.map(|(_, act)| act).collect::<Vec<_>>()) {
+        // What is back then is for the rig's look back; the board is stopped anyway.
+        if let Err(super::acts::Failed::Rig(what)) = rig.perform(act).await {
+            outcome.rig_faults.push(what);
+        }
+    }
     outcome.count_from_first_request(started, &requests);
     outcome
+}
+
+/// Of acts that were not come to, the ends of what had begun.
+fn left_over<'a>(acts: &[Act<'a>]) -> Vec<Act<'a>> {
+    let begins = |event: &'a plan::Event| acts.contains(&Act::Begin(event));
+    acts.iter().copied().filter(|act| matches!(act, Act::End(event) if !begins(event))).collect()
 }
 
 /// So many milliseconds before.
@@ -224,13 +245,6 @@ async fn watch_from(
     tokio::join!(viewer.watch(lab, &watch, events), relay).0
 }
 
-fn kind_name(kind: ViewerKind) -> &'static str {
-    match kind {
-        ViewerKind::Headless => "headless",
-        ViewerKind::Chromium => "chromium",
-    }
-}
-
 /// Counts of the lines since the last time.
 struct Sampler<'a> {
     lab: &'a Lab,
@@ -264,5 +278,19 @@ impl<'a> Sampler<'a> {
             }
         }
         samples
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_had_begun_is_ended_when_a_run_is_over() {
+        let cut = |side| plan::Event::CutUplink { side, lasts: Duration::from_secs(9) };
+        let (begun, to_come) = (cut(SideName::Device), cut(SideName::Viewer));
+        let left = [Act::Begin(&to_come), Act::End(&begun), Act::End(&to_come)];
+        assert_eq!(left_over(&left), [Act::End(&begun)]);
+        assert_eq!(left_over(&[]), []);
     }
 }

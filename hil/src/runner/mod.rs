@@ -2,6 +2,8 @@
 
 mod acts;
 mod course;
+pub mod private;
+mod weigh;
 
 use std::{
     fs,
@@ -14,16 +16,23 @@ use crate::{
     lab::{DeviceHost, Lab},
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
-        judge,
-        plan::{BoardKind, Network, Plan, Plant, ServerName},
+        judge, judge_checks,
+        plan::{BoardKind, Event, Network, Plan, Plant, ServerName, Side, SideName},
         unsuited,
     },
     servers::{Programs, Servers, lan::LanServer},
 };
 use course::Cast;
+use tempfile::TempDir;
+use weigh::weigh;
 
 /// The device's name on the rig's hub.
 const DEVICE: &str = "under-test";
+/// Folders of what takes part, in the private one.
+const SERVERS: &str = "servers";
+const LAN: &str = "lan";
+const BOARD: &str = "board";
+const VIEWERS: &str = "viewers";
 
 /// What all runs of one command share.
 #[derive(Clone, Debug)]
@@ -47,28 +56,28 @@ pub struct Options {
 
 /// A lab with its servers, which outlives one run.
 pub struct Station {
-    name: String,
     // Before the lab: what runs in it ends first.
     servers: Servers,
     lan: Option<(Network, LanServer)>,
     lab: Lab,
+    /// Settings, secrets and state of servers, board and viewers. After all that use it.
+    private: TempDir,
 }
 
 /// Why a run has no course.
 enum Stop {
     Rig(String),
     Skip(String),
-    Device(String),
 }
 
 impl Station {
     /// Builds the lab of a plan and starts its servers. `name` tells labs apart that run at once.
     pub async fn build(name: &str, plan: &Plan, options: &Options) -> anyhow::Result<Self> {
         let lab = Lab::build(name, plan, board::host_of(options.board))?;
-        let folder = options.folder.join("servers").join(name);
-        fs::create_dir_all(&folder)?;
-        let servers = Servers::start(&lab, &plan.servers, &options.programs, &folder).await?;
-        Ok(Self { name: name.into(), servers, lan: None, lab })
+        let private = private::folder()?;
+        let servers =
+            Servers::start(&lab, &plan.servers, &options.programs, &private.path().join(SERVERS)).await?;
+        Ok(Self { servers, lan: None, lab, private })
     }
 
     /// Runs a plan that has the servers that this station was built for; its routers are built anew.
@@ -78,24 +87,22 @@ impl Station {
         if let Err(stop) = self.attempt(plan, options, &mut draft).await {
             draft.stop(stop);
         }
-        let verdict = draft.verdict.take().unwrap_or_else(|| {
-            judge(plan, &draft.checks, &draft.checks_after, &draft.outcome.steps, &draft.outcome.seen)
-        });
-        let course::Outcome { steps, seen, lines, files, .. } = draft.outcome;
-        draft.files.extend(files);
+        let Draft { checks, checks_after, outcome, verdict, files, .. } = draft;
+        let verdict = verdict.unwrap_or_else(|| judge(plan, &checks, &[], &outcome.steps, &outcome.seen));
+        let course::Outcome { steps, seen, lines, .. } = outcome;
         Record {
             scenario: plan.name.clone(),
             about: plan.about.clone(),
             cell,
-            board: board_name(options.board).into(),
+            board: options.board.to_string(),
             seed: plan.seed,
             began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             took_ms: ms(since.elapsed()),
-            checks: [draft.checks, draft.checks_after].concat(),
+            checks: [checks, checks_after].concat(),
             steps,
             viewers: seen,
             lines,
-            files: relative(draft.files, &options.folder),
+            files: relative(files, &options.folder),
             verdict,
         }
     }
@@ -104,18 +111,16 @@ impl Station {
         if let Some(why) = unsuited(plan, options.board) {
             return Err(Stop::Skip(why));
         }
-        let folder = draft.folder.clone();
-        fs::create_dir_all(&folder)
-            .map_err(|error| Stop::Rig(format!("the folder {}: {error}", folder.display())))?;
+        self.clear(&draft.folder)?;
         self.lab.rewire(plan).map_err(|error| Stop::Rig(error.to_string()))?;
-        self.serve_lan(plan, &folder).await.map_err(|error| Stop::Rig(error.to_string()))?;
+        self.serve_lan(plan).await.map_err(|error| Stop::Rig(error.to_string()))?;
         self.plant(plan).await;
-        draft.checks = self.check(plan).await;
+        draft.checks = self.check(&plan.device, &plan.viewer, false).await;
         if draft.checks.iter().any(|check| !check.ok) && !options.ignore_checks {
             return Ok(());
         }
-        let boards = BoardOptions { folder: folder.join("board"), ..options.boards.clone() };
-        let mut board = board::open(options.board, &boards).map_err(stopped_by)?;
+        let boards = BoardOptions { folder: self.private.path().join(BOARD), ..options.boards.clone() };
+        let mut board = board::open(options.board, &boards).map_err(|error| Stop::Skip(error.to_string()))?;
         let mut deployment = Deployment {
             hub: self.servers.hub_for_devices(&plan.device),
             device: DEVICE.into(),
@@ -127,6 +132,7 @@ impl Station {
             let ice = toml::Table::from_iter([("policy".to_owned(), "host".into())]);
             deployment.config.insert("ice".into(), ice.into());
         }
+        let viewers = self.private.path().join(VIEWERS);
         let started = board.start(&self.lab, &deployment).await;
         if started.is_ok() {
             draft.outcome = course::run(
@@ -137,22 +143,44 @@ impl Station {
                     board: board.as_mut(),
                     device: DEVICE,
                     program: &options.viewer,
-                    folder: &folder,
+                    folder: &viewers,
                     settle: options.settle,
                 },
             )
             .await;
         }
         // Also of a board whose agent did not start: its journal says why.
-        draft.files.extend(in_folder(board.collect(&folder).await, &folder));
+        let collected = board.collect(&draft.folder).await;
         let _ = board.stop().await;
-        started.map_err(stopped_by)?;
-        self.look_back(plan, draft).await;
+        let watched = std::mem::take(&mut draft.outcome.files);
+        draft.files.extend(self.keep(collected, &draft.folder, &draft.folder));
+        draft.files.extend(self.keep(watched, &viewers, &draft.folder));
+        let failed = match started {
+            Ok(()) => None,
+            Err(BoardError::Agent(what)) => Some(what),
+            Err(error @ BoardError::Unable { .. }) => return Err(Stop::Skip(error.to_string())),
+            // It could be had, but is not there when it is needed: a run that never was is not to look like none wanted.
+            Err(error @ BoardError::Unavailable(_)) => return Err(Stop::Rig(error.to_string())),
+        };
+        self.look_back(plan, draft, failed).await;
         Ok(())
     }
 
+    /// Empty folders: nothing of an earlier run is to be taken for this one's.
+    fn clear(&self, folder: &Path) -> Result<(), Stop> {
+        let viewers = self.private.path().join(VIEWERS);
+        let private = [BOARD, VIEWERS].map(|name| self.private.path().join(name));
+        let cleared = [folder].into_iter().chain(private.iter().map(PathBuf::as_path)).try_for_each(remove);
+        let made = cleared.and_then(|()| [folder, &viewers].into_iter().try_for_each(fs::create_dir_all));
+        made.map_err(|error| Stop::Rig(format!("the run's folder {}: {error}", folder.display())))
+    }
+
+    fn keep(&self, files: Vec<Artefact>, from: &Path, to: &Path) -> Vec<Artefact> {
+        private::keep(files, from, to, &self.servers.secrets())
+    }
+
     /// DHCP and DNS where the device needs them: a board with a network card, or one that has to learn of a NAT64.
-    async fn serve_lan(&mut self, plan: &Plan, folder: &Path) -> anyhow::Result<()> {
+    async fn serve_lan(&mut self, plan: &Plan) -> anyhow::Result<()> {
         let network = plan.device.network;
         let needed = self.lab.device_host() == DeviceHost::Lan || network == Network::Nat64;
         if !needed {
@@ -160,34 +188,53 @@ impl Station {
         } else if self.lan.as_ref().is_none_or(|(serves, _)| *serves != network) {
             // The old one first: both want the same ports.
             self.lan = None;
-            self.lan = Some((network, LanServer::start(&self.lab, &plan.device, folder).await?));
+            self.lan = Some((
+                network,
+                LanServer::start(&self.lab, &plan.device, &self.private.path().join(LAN)).await?,
+            ));
         }
         Ok(())
     }
 
-    /// After a run that went wrong: was it the rig? And what went over the lines?
-    async fn look_back(&mut self, plan: &Plan, draft: &mut Draft) {
-        let (rig, device) = (draft.outcome.rig_faults.first(), draft.outcome.board_faults.first());
-        let stop = rig.cloned().map(Stop::Rig).or_else(|| device.cloned().map(Stop::Device));
-        if let Some(stop) = stop {
-            draft.stop(stop);
-        }
+    /// After a run that went wrong: was it the rig? And what went over the lines? `failed`: the agent did not start.
+    async fn look_back(&mut self, plan: &Plan, draft: &mut Draft, failed: Option<String>) {
+        let mut rig = std::mem::take(&mut draft.outcome.rig_faults);
+        let board = std::mem::take(&mut draft.outcome.board_faults);
+        rig.extend(self.servers.alive().err().map(|error| error.to_string()));
         let outcome = &draft.outcome;
-        let verdict = judge(plan, &draft.checks, &[], &outcome.steps, &outcome.seen);
-        if verdict.outcome == crate::record::Outcome::Passed && draft.verdict.is_none() {
-            return;
+        let unfailed = failed.is_none() && rig.is_empty() && board.is_empty();
+        if unfailed {
+            let verdict = judge(plan, &draft.checks, &[], &outcome.steps, &outcome.seen);
+            if verdict.outcome == Outcome::Passed {
+                draft.verdict = Some(verdict);
+                return;
+            }
         }
-        let captures = self.lab.write_captures(&draft.folder);
-        draft.files.extend(in_folder(captures, &draft.folder));
-        draft.files.extend(self.servers.artefacts());
-        draft.files.extend(self.lan.iter().flat_map(|(_, lan)| lan.artefacts()));
-        draft.checks_after = self.check(plan).await;
+        let folder = draft.folder.clone();
+        let captures = self.lab.write_captures(&folder);
+        draft.files.extend(self.keep(captures, &folder, &folder));
+        draft.files.extend(self.keep(self.servers.artefacts(), &self.private.path().join(SERVERS), &folder));
+        let lan = self.lan.as_ref().map(|(_, lan)| lan.artefacts()).unwrap_or_default();
+        draft.files.extend(self.keep(lan, &self.private.path().join(LAN), &folder));
+        let (device, viewer) = sides_after(plan, outcome.steps.len());
+        draft.checks_after = self.check(&device, &viewer, true).await;
+        let (checks, after, outcome) = (&draft.checks, &draft.checks_after, &draft.outcome);
+        let verdict = match &failed {
+            None => judge(plan, checks, after, &outcome.steps, &outcome.seen),
+            Some(_) => judge_checks(checks, after),
+        };
+        draft.verdict = Some(weigh(verdict, rig, board.into_iter().chain(failed).collect()));
     }
 
-    async fn check(&self, plan: &Plan) -> Vec<Check> {
+    /// Measures the lab, and asks the servers: with relays, all that may have failed the device.
+    async fn check(&self, device: &Side, viewer: &Side, relays: bool) -> Vec<Check> {
         // Measuring waits on threads of its own: other labs go on meanwhile.
         let own = tokio::task::block_in_place(|| self.lab.self_probe());
-        let servers = self.servers.check_reachable(&self.lab, &plan.device, &plan.viewer).await;
+        let servers = if relays {
+            self.servers.check(&self.lab, device, viewer).await
+        } else {
+            self.servers.check_reachable(&self.lab, device, viewer).await
+        };
         [own, servers].concat()
     }
 
@@ -197,11 +244,6 @@ impl Station {
             Some(Plant::DeadStun) => self.servers.kill(ServerName::Turn).await,
             Some(Plant::NoReflexive) | None => {}
         }
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 }
 
@@ -231,17 +273,40 @@ impl Draft {
         let (outcome, reason) = match stop {
             Stop::Rig(reason) => (Outcome::RigFault, reason),
             Stop::Skip(reason) => (Outcome::Skipped, reason),
-            Stop::Device(reason) => (Outcome::DeviceFault, reason),
         };
         self.verdict = Some(Verdict { outcome, measured: Measured::default(), reasons: vec![reason] });
     }
 }
 
-fn stopped_by(error: BoardError) -> Stop {
-    match error {
-        BoardError::Unavailable(_) | BoardError::Unable { .. } => Stop::Skip(error.to_string()),
-        BoardError::Agent(what) => Stop::Device(what),
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
+}
+
+/// What the sides are after so many of a plan's events, as far as the servers' checks ask.
+fn sides_after(plan: &Plan, events: usize) -> (Side, Side) {
+    let (mut device, mut viewer) = (plan.device.clone(), plan.viewer.clone());
+    let mut timed: Vec<_> = plan.events.iter().collect();
+    timed.sort_by_key(|timed| timed.at);
+    for timed in timed.into_iter().take(events) {
+        let (Event::SetLine { side, .. } | Event::SwitchUplink { side }) = &timed.event else { continue };
+        let side = match side {
+            SideName::Device => &mut device,
+            SideName::Viewer => &mut viewer,
+        };
+        match (&timed.event, side.spare.take()) {
+            (Event::SwitchUplink { .. }, Some(spare)) => {
+                side.spare = Some(std::mem::replace(&mut side.uplink, spare));
+            }
+            (Event::SetLine { up, down, .. }, spare) => {
+                (side.uplink.up, side.uplink.down, side.spare) = (*up, *down, spare);
+            }
+            _ => {}
+        }
+    }
+    (device, viewer)
 }
 
 /// A record for a plan whose station could not even be built.
@@ -250,7 +315,7 @@ pub fn not_built(plan: &Plan, options: &Options, cell: Option<Cell>, why: &anyho
         scenario: plan.name.clone(),
         about: plan.about.clone(),
         cell,
-        board: board_name(options.board).into(),
+        board: options.board.to_string(),
         seed: plan.seed,
         began: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         took_ms: 0.0,
@@ -265,19 +330,6 @@ pub fn not_built(plan: &Plan, options: &Options, cell: Option<Cell>, why: &anyho
             reasons: vec![format!("{why:#}")],
         },
     }
-}
-
-fn board_name(kind: BoardKind) -> &'static str {
-    match kind {
-        BoardKind::Local => "local",
-        BoardKind::Qemu => "qemu",
-        BoardKind::Labgrid => "labgrid",
-    }
-}
-
-/// What was collected into a folder, by paths from where the rig was started.
-fn in_folder(files: Vec<Artefact>, folder: &Path) -> Vec<Artefact> {
-    files.into_iter().map(|file| Artefact { path: folder.join(&file.path), ..file }).collect()
 }
 
 /// Paths as the report names them.

@@ -15,12 +15,13 @@ mod problem;
 mod read;
 mod sense;
 mod side;
+mod simple;
 mod suited;
 mod table;
 mod units;
 mod viewers;
 
-pub use judge::{disturbs, judge};
+pub use judge::{disturbs, judge, judge_checks};
 pub use problem::{Problem, Problems};
 pub use read::read;
 pub use suited::unsuited;

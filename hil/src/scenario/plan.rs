@@ -2,7 +2,7 @@
 //! a file (`super::read`) or makes one (the matrix) hands it to the runner; nothing in it can be wrong any more but what
 //! only the machine knows.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::Ipv4Addr, time::Duration};
 
 use serde::Serialize;
 
@@ -147,6 +147,16 @@ pub enum BoardKind {
     Labgrid,
 }
 
+impl fmt::Display for BoardKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Local => "local",
+            Self::Qemu => "qemu",
+            Self::Labgrid => "labgrid",
+        })
+    }
+}
+
 /// Who watches.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ViewerPlan {
@@ -169,6 +179,15 @@ pub enum ViewerKind {
     Headless,
     /// Chromium without a window, on the hub's page.
     Chromium,
+}
+
+impl fmt::Display for ViewerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Headless => "headless",
+            Self::Chromium => "chromium",
+        })
+    }
 }
 
 /// An event and its time after the first viewer's first picture (after its request, if `expect.path` is none).
@@ -292,6 +311,16 @@ pub enum PathKind {
     None,
 }
 
+impl fmt::Display for PathKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Direct => "direct",
+            Self::Relayed => "relayed",
+            Self::None => "none",
+        })
+    }
+}
+
 /// A fault planted on purpose; see docs/hil.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -300,7 +329,7 @@ pub enum Plant {
     WrongNat,
     /// The STUN server is dead before it begins: a fault of the rig.
     DeadStun,
-    /// The agent's candidates but the host ones are lost on their way to the viewer: a fault of the device.
+    /// The agent offers no candidates but its host ones: a fault of the device.
     NoReflexive,
 }
 

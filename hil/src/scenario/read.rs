@@ -25,10 +25,6 @@ const TIME: Duration = Duration::from_secs(10);
 const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Longest description, in characters.
 const MAX_ABOUT: usize = 600;
-/// Where clients expect STUN and TURN (RFC 8489 section 14.3, RFC 8656 section 4).
-const TURN_PORT: u16 = 3478;
-/// What firewalls let through.
-const TURNS_PORT: u16 = 443;
 
 const TURN: [(&str, TurnTransport); 3] =
     [("udp", TurnTransport::Udp), ("tcp", TurnTransport::Tcp), ("tls", TurnTransport::Tls)];
@@ -176,7 +172,7 @@ fn shared_cgn(notes: &mut Notes, top: &Section<'_>) -> Option<RouterPlan> {
 
 fn servers(notes: &mut Notes, top: &Section<'_>) -> Servers {
     let all: BTreeSet<_> = TURN.iter().map(|(_, transport)| *transport).collect();
-    let default = Servers { stun: true, turn: all, turn_port: TURN_PORT, turns_port: TURNS_PORT };
+    let default = Servers { turn: all, ..Servers::default() };
     let Some(section) = top.section(notes, "servers", &keys::SERVERS) else { return default };
     let turn = if section.has("turn") { turn(notes, &section) } else { default.turn };
     Servers {

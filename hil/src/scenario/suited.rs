@@ -4,10 +4,9 @@ use super::plan::{BoardKind, Event, Plan};
 
 /// Why this board cannot run this scenario, in words; `None` if it can.
 pub fn unsuited(plan: &Plan, kind: BoardKind) -> Option<String> {
-    let name = word(kind);
     if !plan.board.only.is_empty() && !plan.board.only.contains(&kind) {
-        let only: Vec<_> = plan.board.only.iter().map(|kind| word(*kind)).collect();
-        return Some(format!("{} is for {} boards, not for a {name} one", plan.name, only.join(" and ")));
+        let only: Vec<_> = plan.board.only.iter().map(ToString::to_string).collect();
+        return Some(format!("{} is for {} boards, not for a {kind} one", plan.name, only.join(" and ")));
     }
     plan.events.iter().find_map(|timed| {
         let what = match (&timed.event, kind) {
@@ -17,14 +16,6 @@ pub fn unsuited(plan: &Plan, kind: BoardKind) -> Option<String> {
             (Event::StepClock { .. }, BoardKind::Local) => "step its clock",
             _ => return None,
         };
-        Some(format!("a {name} board cannot {what}"))
+        Some(format!("a {kind} board cannot {what}"))
     })
-}
-
-fn word(kind: BoardKind) -> &'static str {
-    match kind {
-        BoardKind::Local => "local",
-        BoardKind::Qemu => "qemu",
-        BoardKind::Labgrid => "labgrid",
-    }
 }

@@ -154,6 +154,11 @@ impl Servers {
         &self.hub.viewer_token
     }
 
+    /// All that nobody else is to know, to be struck out of what is kept.
+    pub fn secrets(&self) -> [&str; 3] {
+        [&self.hub.device_token, &self.hub.viewer_token, &self.secret]
+    }
+
     /// The certificate that TURN over TLS is to be trusted by, PEM; `None` if the hub names no such server.
     pub fn turn_ca(&self) -> Option<&str> {
         self.wanted.turn.contains(&TurnTransport::Tls).then(|| self.coturn.authority())

@@ -2,10 +2,7 @@
 // Each test program uses a part of it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use p2pcam_hil::{
     board::{BoardOptions, Deployment, host_of},
@@ -13,10 +10,7 @@ use p2pcam_hil::{
         build::{Lab, LabError},
         namespace::NamespaceError,
     },
-    scenario::plan::{
-        BoardKind, BoardPlan, Expect, Plan, RouterPlan, Servers as Wanted, Side, TurnTransport, Uplink,
-        ViewerKind, ViewerPlan,
-    },
+    scenario::plan::{BoardKind, Plan, RouterPlan, Servers as Wanted, Side, TurnTransport},
     servers::{Programs, Servers, lan::LanServer},
 };
 
@@ -92,26 +86,6 @@ pub fn uptime(metrics: &str) -> f64 {
 }
 
 fn plan(routers: Vec<RouterPlan>) -> Plan {
-    let uplink = Uplink { routers, ..Uplink::default() };
-    let viewers = vec![ViewerPlan {
-        name: "one".into(),
-        kind: ViewerKind::Headless,
-        at: Duration::ZERO,
-        relay_only: false,
-    }];
-    Plan {
-        name: "boards".into(),
-        about: "A board runs the agent.".into(),
-        seed: 7,
-        time: Duration::from_secs(1),
-        device: Side { network: Default::default(), uplink, spare: None },
-        viewer: Side { network: Default::default(), uplink: Uplink::default(), spare: None },
-        shared_cgn: None,
-        servers: Wanted { stun: true, turn: [TurnTransport::Tls].into(), turn_port: 3478, turns_port: 443 },
-        board: BoardPlan::default(),
-        viewers,
-        events: Vec::new(),
-        expect: Expect::default(),
-        plant: None,
-    }
+    let servers = Wanted { turn: [TurnTransport::Tls].into(), ..Wanted::default() };
+    Plan { servers, ..Plan::between(Side::behind(routers), Side::behind([])) }
 }

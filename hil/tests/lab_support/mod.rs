@@ -10,50 +10,24 @@ use p2pcam_hil::{
     lab::{
         build::{DeviceHost, Lab, LabError},
         namespace::{Namespace, NamespaceError},
-        nat::{Behaviour, Kind},
     },
-    scenario::plan::{
-        BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, Servers, Side, Uplink, ViewerKind,
-        ViewerPlan,
-    },
+    scenario::plan::{Plan, RouterPlan, Side},
 };
 
 /// Until what should come has come, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn computed(kind: &str) -> RouterPlan {
-    let behaviour = Behaviour::of(kind.parse::<Kind>().expect("a kind"));
-    RouterPlan { kind: RouterKind::Computed(behaviour), forwards: Vec::new() }
+    RouterPlan::computed(kind.parse().expect("a kind"))
 }
 
 /// A side behind these routers, from the host outwards.
 pub fn behind(kinds: &[&str]) -> Side {
-    let routers = kinds.iter().map(|kind| computed(kind)).collect();
-    Side { network: Network::Ipv4, uplink: Uplink { routers, ..Uplink::default() }, spare: None }
+    Side::behind(kinds.iter().map(|kind| computed(kind)))
 }
 
 pub fn plan(device: Side, viewer: Side) -> Plan {
-    let viewers = vec![ViewerPlan {
-        name: "one".into(),
-        kind: ViewerKind::Headless,
-        at: Duration::ZERO,
-        relay_only: false,
-    }];
-    Plan {
-        name: "lab-build".into(),
-        about: "A lab is built.".into(),
-        seed: 7,
-        time: Duration::from_secs(1),
-        device,
-        viewer,
-        shared_cgn: None,
-        servers: Servers { stun: true, turn: Default::default(), turn_port: 3478, turns_port: 443 },
-        board: BoardPlan::default(),
-        viewers,
-        events: Vec::new(),
-        expect: Expect::default(),
-        plant: None,
-    }
+    Plan::between(device, viewer)
 }
 
 /// `None`, and a word, where namespaces cannot be made.

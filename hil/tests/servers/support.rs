@@ -11,14 +11,10 @@ use p2pcam_hil::{
         DeviceHost, Lab, LabError,
         fabric::Policy,
         namespace::{Namespace, NamespaceError},
-        nat::{Behaviour, Kind},
     },
     process::{Program, Spec, find},
     record::Check,
-    scenario::plan::{
-        self, BoardPlan, Expect, Network, Plan, RouterKind, RouterPlan, Side, TurnTransport, Uplink,
-        ViewerKind, ViewerPlan,
-    },
+    scenario::plan::{self, Plan, RouterPlan, Side, TurnTransport},
     servers::Programs,
 };
 use tokio::time::timeout;
@@ -29,39 +25,18 @@ pub const SOON: Duration = Duration::from_secs(20);
 const AGENT: &str = "P2PHIL_AGENT";
 
 pub fn side(policy: Policy) -> Side {
-    let behaviour = Behaviour::of("EIM/APDF".parse::<Kind>().expect("a kind"));
-    let router = RouterPlan { kind: RouterKind::Computed(behaviour), forwards: Vec::new() };
-    let uplink = Uplink { routers: vec![router], policy, ..Uplink::default() };
-    Side { network: Network::Ipv4, uplink, spare: None }
+    let mut side = Side::behind([RouterPlan::computed("EIM/APDF".parse().expect("a kind"))]);
+    side.uplink.policy = policy;
+    side
 }
 
 pub fn wanted() -> plan::Servers {
     let turn = [TurnTransport::Udp, TurnTransport::Tcp, TurnTransport::Tls].into();
-    plan::Servers { stun: true, turn, turn_port: 3478, turns_port: 443 }
+    plan::Servers { turn, ..plan::Servers::default() }
 }
 
 pub fn plan(viewer: Policy) -> Plan {
-    let viewers = vec![ViewerPlan {
-        name: "one".into(),
-        kind: ViewerKind::Headless,
-        at: Duration::ZERO,
-        relay_only: false,
-    }];
-    Plan {
-        name: "servers".into(),
-        about: "Servers run.".into(),
-        seed: 7,
-        time: Duration::from_secs(1),
-        device: side(Policy::Open),
-        viewer: side(viewer),
-        shared_cgn: None,
-        servers: wanted(),
-        board: BoardPlan::default(),
-        viewers,
-        events: Vec::new(),
-        expect: Expect::default(),
-        plant: None,
-    }
+    Plan { servers: wanted(), ..Plan::between(side(Policy::Open), side(viewer)) }
 }
 
 /// `None`, and a word, where it cannot be built or the agent was not.

@@ -151,6 +151,7 @@ fn on_board(path: &str) -> &Path {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::board::settings::{Picture, Place};

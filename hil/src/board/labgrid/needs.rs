@@ -115,6 +115,7 @@ fn own_name() -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::PathBuf;
 
@@ -170,7 +171,7 @@ mod tests {
         let lacks = |place: &Place, options: &LabgridOptions| {
             Needs::of(place, options, |_| true).unwrap_err().to_string()
         };
-        assert!(lacks(&place(&[lan.clone()]), &options()).contains("no power switch"));
+        assert!(lacks(&place(std::slice::from_ref(&lan)), &options()).contains("no power switch"));
         assert!(lacks(&place(std::slice::from_ref(&power)), &options()).contains("no NetworkInterface"));
         let flashed = LabgridOptions { image: Some("a.img".into()), ..options() };
         assert!(lacks(&place(&[power.clone(), lan]), &flashed).contains("no storage"));

@@ -7,6 +7,7 @@
 mod behaviour;
 mod ports;
 mod table;
+pub mod truth;
 
 pub use super::packet::Protocol;
 pub use behaviour::{BadKind, Behaviour, Filtering, Kind, Mapping, PortChoice};

@@ -90,7 +90,9 @@ impl Lab {
         thread::scope(|scope| {
             let threads: Vec<_> =
                 ways.iter().map(|(way, state)| scope.spawn(|| self.check(way, state))).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+            let all = threads.into_iter().zip(&ways);
+            all.flat_map(|(thread, (way, _))| thread.join().unwrap_or_else(|_| vec![unmeasured(way)]))
+                .collect()
         })
     }
 
@@ -141,6 +143,16 @@ impl Lab {
             checks.push(round_trip(way, state.faults, measured.round_trip));
         }
         checks
+    }
+}
+
+/// What was not measured is not as planned.
+fn unmeasured(way: &Way) -> Check {
+    Check {
+        what: format!("{} {}", whose(way.side), way.what),
+        wanted: way.wanted.words(),
+        found: "not known: the probe broke off, its words are on the standard error".into(),
+        ok: false,
     }
 }
 

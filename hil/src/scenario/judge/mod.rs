@@ -74,6 +74,13 @@ pub fn judge(
     Verdict { outcome, measured, reasons }
 }
 
+/// Judges a run that nobody watched, as the agent did not start: the rig's fault if its checks say so, else the device's.
+pub fn judge_checks(checks_before: &[Check], checks_after: &[Check]) -> Verdict {
+    let reasons: Vec<_> = checks_before.iter().chain(checks_after).filter_map(broken).collect();
+    let outcome = if reasons.is_empty() { Outcome::DeviceFault } else { Outcome::RigFault };
+    Verdict { outcome, measured: Measured::default(), reasons }
+}
+
 /// Reasons of all viewers, with their names if there are several.
 fn each(watched: &[Watched<'_>], reasons: impl Fn(&Watched<'_>) -> Vec<String>) -> Vec<String> {
     let named = |viewer: &Watched<'_>, reason: String| match watched.len() {
@@ -152,14 +159,14 @@ fn with_path(plan: &Plan, viewer: &Watched<'_>) -> Vec<String> {
     let expect = &plan.expect;
     let mut reasons = Vec::new();
     let Some(first) = viewer.first_picture else {
-        let wanted = expect.path.map_or("a picture".into(), |path| format!("a {} path", word(path)));
+        let wanted = expect.path.map_or("a picture".into(), |path| format!("a {path} path"));
         let (end, summary) = (viewer.ended(), viewer.summary());
         return vec![format!("expected {wanted}, got no picture in {end:.0} ms: {summary}")];
     };
     if let (Some(wanted), Some((found, pair))) = (expect.path, &viewer.path)
         && wanted != *found
     {
-        reasons.push(format!("expected a {} path, got {} ({pair})", word(wanted), word(*found)));
+        reasons.push(format!("expected a {wanted} path, got {found} ({pair})"));
     }
     let mut limit = |limit: Option<Duration>, found: Option<f64>, words: &dyn Fn(f64, f64) -> String| {
         if let (Some(limit), Some(found)) = (limit.map(ms), found)
@@ -259,7 +266,7 @@ fn measured(expect: &Expect, watched: &[Watched<'_>]) -> Measured {
     let off = |kbps: f64| expect.kbps.map_or(-kbps, |(least, most)| (least - kbps).max(kbps - most));
     let told = watched.iter().flat_map(|viewer| &viewer.told);
     Measured {
-        path: worst.and_then(|viewer| viewer.path_kind()).map(|kind| word(kind).into()),
+        path: worst.and_then(|viewer| viewer.path_kind()).map(|kind| kind.to_string()),
         pair: worst.and_then(|viewer| viewer.path.as_ref()).map(|(_, pair)| pair.clone()),
         answer_ms: most(&|viewer| viewer.answer),
         first_picture_ms: most(&|viewer| viewer.first_picture),
@@ -270,15 +277,6 @@ fn measured(expect: &Expect, watched: &[Watched<'_>]) -> Measured {
         kbps: watched.iter().filter_map(|viewer| viewer.kbps).max_by(|a, b| off(*a).total_cmp(&off(*b))),
         av_sync_ms: most(&|viewer| viewer.av),
         error: told.map(|(_, code, message)| error(code, message)).next(),
-    }
-}
-
-/// As in the record.
-fn word(path: PathKind) -> &'static str {
-    match path {
-        PathKind::Direct => "direct",
-        PathKind::Relayed => "relayed",
-        PathKind::None => "none",
     }
 }
 
