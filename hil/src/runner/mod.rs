@@ -14,7 +14,7 @@ use crate::{
     lab::{DeviceHost, Lab},
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
-        judge,
+        allow, judge,
         plan::{BoardKind, Network, Plan, Plant, ServerName},
         unsuited,
     },
@@ -32,6 +32,8 @@ pub struct Options {
     pub board: BoardKind,
     /// How the board is got.
     pub boards: BoardOptions,
+    /// How many times as long as a scenario says pictures may take there.
+    pub slower: f64,
     /// What the servers are started with.
     pub programs: Programs,
     /// This program: it is also the headless viewer.
@@ -73,6 +75,7 @@ impl Station {
 
     /// Runs a plan that has the servers that this station was built for; its routers are built anew.
     pub async fn run(&mut self, plan: &Plan, options: &Options, cell: Option<Cell>) -> Record {
+        let plan = &allow(plan, options.slower);
         let (began, since) = (SystemTime::now(), Instant::now());
         let mut draft = Draft::new(plan, options);
         if let Err(stop) = self.attempt(plan, options, &mut draft).await {
@@ -88,6 +91,7 @@ impl Station {
             about: plan.about.clone(),
             cell,
             board: board_name(options.board).into(),
+            slower: options.slower,
             seed: plan.seed,
             began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             took_ms: ms(since.elapsed()),
@@ -251,6 +255,7 @@ pub fn not_built(plan: &Plan, options: &Options, cell: Option<Cell>, why: &anyho
         about: plan.about.clone(),
         cell,
         board: board_name(options.board).into(),
+        slower: options.slower,
         seed: plan.seed,
         began: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         took_ms: 0.0,
