@@ -5,12 +5,13 @@ mod course;
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
-    board::{self, BoardError, BoardOptions, Deployment},
+    board::{self, Board, BoardError, BoardOptions, Deployment},
     lab::{DeviceHost, Lab},
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
@@ -51,9 +52,21 @@ pub struct Options {
 pub struct Station {
     name: String,
     // Before the lab: what runs in it ends first.
+    board: Option<Box<dyn Board>>,
     servers: Servers,
-    lan: Option<(Network, LanServer)>,
+    /// Where their logs are.
+    servers_folder: PathBuf,
+    lan: Option<Lan>,
     lab: Lab,
+}
+
+/// DHCP and DNS.
+struct Lan {
+    /// The kind of network, and the address that the board gets there.
+    serves: (Network, Option<Ipv4Addr>),
+    server: LanServer,
+    /// Where its log is.
+    folder: PathBuf,
 }
 
 /// Why a run has no course.
@@ -70,7 +83,7 @@ impl Station {
         let folder = options.folder.join("servers").join(name);
         fs::create_dir_all(&folder)?;
         let servers = Servers::start(&lab, &plan.servers, &options.programs, &folder).await?;
-        Ok(Self { name: name.into(), servers, lan: None, lab })
+        Ok(Self { name: name.into(), board: None, servers, servers_folder: folder, lan: None, lab })
     }
 
     /// Runs a plan that has the servers that this station was built for; its routers are built anew.
@@ -85,7 +98,7 @@ impl Station {
             judge(plan, &draft.checks, &draft.checks_after, &draft.outcome.steps, &draft.outcome.seen)
         });
         let course::Outcome { steps, seen, lines, files, .. } = draft.outcome;
-        draft.files.extend(files);
+        draft.files.extend(in_folder(files, &draft.folder));
         Record {
             scenario: plan.name.clone(),
             about: plan.about.clone(),
@@ -119,7 +132,10 @@ impl Station {
             return Ok(());
         }
         let boards = BoardOptions { folder: folder.join("board"), ..options.boards.clone() };
-        let mut board = board::open(options.board, &boards).map_err(stopped_by)?;
+        let mut board = match self.board.take() {
+            Some(board) => board,
+            None => board::open(options.board, &boards).map_err(stopped_by)?,
+        };
         let mut deployment = Deployment {
             hub: self.servers.hub_for_devices(&plan.device),
             device: DEVICE.into(),
@@ -151,6 +167,8 @@ impl Station {
         draft.files.extend(in_folder(board.collect(&folder).await, &folder));
         let _ = board.stop().await;
         started.map_err(stopped_by)?;
+        // It stays up for the next run here: to write its card and to switch it on takes minutes.
+        self.board = Some(board).filter(|board| board.kind() == BoardKind::Labgrid);
         self.look_back(plan, draft).await;
         Ok(())
     }
@@ -158,19 +176,25 @@ impl Station {
     /// DHCP and DNS where the device needs them: a board with a network card, or one that has to learn of a NAT64.
     async fn serve_lan(&mut self, plan: &Plan, folder: &Path) -> anyhow::Result<()> {
         let network = plan.device.network;
+        let serves = (network, self.lab.lan().map(|lan| lan.leases.0));
         let needed = self.lab.device_host() == DeviceHost::Lan || network == Network::Nat64;
         if !needed {
             self.lan = None;
-        } else if self.lan.as_ref().is_none_or(|(serves, _)| *serves != network) {
+        } else if self.lan.as_ref().is_none_or(|lan| lan.serves != serves) {
             // The old one first: both want the same ports.
             self.lan = None;
-            self.lan = Some((network, LanServer::start(&self.lab, &plan.device, folder).await?));
+            let server = LanServer::start(&self.lab, &plan.device, folder).await?;
+            self.lan = Some(Lan { serves, server, folder: folder.into() });
         }
         Ok(())
     }
 
     /// After a run that went wrong: was it the rig? And what went over the lines?
     async fn look_back(&mut self, plan: &Plan, draft: &mut Draft) {
+        if let Some(why) = draft.outcome.unable.take() {
+            draft.stop(Stop::Skip(why));
+            return;
+        }
         let (rig, device) = (draft.outcome.rig_faults.first(), draft.outcome.board_faults.first());
         let stop = rig.cloned().map(Stop::Rig).or_else(|| device.cloned().map(Stop::Device));
         if let Some(stop) = stop {
@@ -183,8 +207,8 @@ impl Station {
         }
         let captures = self.lab.write_captures(&draft.folder);
         draft.files.extend(in_folder(captures, &draft.folder));
-        draft.files.extend(self.servers.artefacts());
-        draft.files.extend(self.lan.iter().flat_map(|(_, lan)| lan.artefacts()));
+        draft.files.extend(in_folder(self.servers.artefacts(), &self.servers_folder));
+        draft.files.extend(self.lan.iter().flat_map(|lan| in_folder(lan.server.artefacts(), &lan.folder)));
         draft.checks_after = self.check(plan).await;
     }
 
