@@ -255,7 +255,7 @@ fn linux_masquerades_as_it_does_in_the_field() {
     let there = server.local_addr().expect("bound");
     assert!(arrives(&server, (HOME, 45_000).into(), &forwarded).is_some(), "a forwarded port is open");
     let before = arrives(&client, there, &server).expect("it arrives");
-    assert_eq!(before, (HOME, 5000).into());
+    assert_eq!(before, SocketAddr::from((HOME, 5000)));
     router.reboot().expect("rebooted");
     server.send_to(b"stale", before).expect("sent");
     assert_eq!(get(&client), None, "the old mapping is gone");
