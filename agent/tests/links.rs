@@ -6,6 +6,8 @@ mod support;
 use std::{
     io::{BufRead, BufReader, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -90,14 +92,11 @@ async fn a_remote_hub_hears_the_goodbye() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
-    let token = folder.path().join("device-token");
-    std::fs::write(&token, "a-token-of-no-hub-in-particular-0123456789").unwrap();
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let mut agent = tokio::task::spawn_blocking(move || {
-        start(vec![format!("--signaling=ws://127.0.0.1:{port}"), format!("--token-file={}", token.display())])
-    })
-    .await
-    .unwrap();
+    let token = token_in(folder.path());
+    let mut agent =
+        tokio::task::spawn_blocking(move || start(vec![format!("--signaling=ws://127.0.0.1:{port}"), token]))
+            .await
+            .unwrap();
     let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     let mut hub = tokio_tungstenite::accept_async(stream).await.unwrap();
     for message in [json!({"session": "one", "connect": {}}), json!({"session": "two", "candidate": null})] {
@@ -115,4 +114,47 @@ async fn a_remote_hub_hears_the_goodbye() {
     assert!(is_goodbye(&goodbye), "{goodbye}");
     let took = ending.await.unwrap();
     assert!(took < END, "took {took:?}");
+}
+
+/// As on a system without the package ca-certificates.
+fn trusting_nobody(folder: &Path) -> Vec<(&'static str, String)> {
+    let nothing = folder.join("nothing.pem");
+    std::fs::write(&nothing, "").unwrap();
+    vec![("SSL_CERT_FILE", nothing.display().to_string()), ("SSL_CERT_DIR", String::new())]
+}
+
+fn token_in(folder: &Path) -> String {
+    let token = folder.join("device-token");
+    std::fs::write(&token, "a-token-of-no-hub-in-particular-0123456789").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    format!("--token-file={}", token.display())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_hub_is_reached_by_a_system_that_trusts_no_authority() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let more = vec![format!("--signaling=ws://127.0.0.1:{port}"), token_in(folder.path())];
+    let env = trusting_nobody(folder.path());
+    let start = move || Agent::start(Start { audio: "none", more, env, ..Default::default() });
+    let _agent = tokio::task::spawn_blocking(start).await.unwrap();
+    let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    tokio_tungstenite::accept_async(stream).await.unwrap();
+}
+
+#[test]
+fn an_encrypted_hub_is_not_reached_without_an_authority_and_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_p2pcam-agent"))
+        .args(["run", "--video=pattern", "--audio=none", "--http=", "--https=", "--device-id=cam"])
+        .args(["--signaling=wss://localhost:1", &token_in(folder.path())])
+        .arg(format!("--state-dir={}", folder.path().display()))
+        .envs(trusting_nobody(folder.path()))
+        .env("P2PCAM_TELEMETRY_LISTEN", "")
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    let words = String::from_utf8(out.stderr).unwrap();
+    assert!(words.contains("install the package ca-certificates") && words.contains("`ca_file`"), "{words}");
 }

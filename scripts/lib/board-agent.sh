@@ -70,8 +70,6 @@ board_install() {
         systemd-tmpfiles --create p2pcam.conf
         # Secrets are for those alone who read them.
         find /etc/p2pcam -type f -perm 600 -exec chown p2pcam: {} +
-        # As the script of the package ca-certificates does it: without authorities the agent takes no hub.
-        [ -s /etc/ssl/certs/ca-certificates.crt ] || cat /usr/share/ca-certificates/mozilla/*.crt >/etc/ssl/certs/ca-certificates.crt
         udevadm control --reload
         udevadm trigger --settle --subsystem-match=gpio --subsystem-match=dma_heap --subsystem-match=video4linux
         # Reloads the units first.

@@ -181,6 +181,11 @@ impl Session {
     fn happened(&mut self, run: &mut Running, event: PeerEvent) -> Option<End> {
         match event {
             PeerEvent::Connected => self.connected(run),
+            PeerEvent::Moved => {
+                if let Some(peer) = &mut run.peer {
+                    info!("the viewer chose another path, {}", peer.path());
+                }
+            }
             PeerEvent::Disconnected => warn!("path lost; waiting for it to come back"),
             PeerEvent::Failed => return Some(if run.ever_connected { End::PathLost } else { End::NoPath }),
             PeerEvent::Closed => return Some(End::ViewerClosed),

@@ -12,6 +12,7 @@ mod feedback;
 mod manager;
 mod metrics;
 pub mod negotiation;
+mod nominations;
 mod notice;
 mod offer;
 mod packets;

@@ -37,6 +37,7 @@ use rtc::{
 use super::{
     feedback::{GUARD_SLOT, NackGuard, Passing, RequestTap, TAP_SLOT},
     negotiation::{AudioChoice, VideoChoice},
+    nominations::{Nominations, Pair},
     packets::{AudioPackets, RtpClock, RtpStream, VideoPackets, uri},
     reports::{CaptureReports, REPORT_SLOT},
     tracks::{self, AUDIO_TRACK, Seeds, VIDEO_TRACK, extension_ids},
@@ -102,6 +103,8 @@ pub struct Heard {
 pub enum PeerEvent {
     /// ICE and DTLS are done: media flows.
     Connected,
+    /// The viewer has chosen another path; nothing is interrupted.
+    Moved,
     /// No packet for a while; it may come back.
     Disconnected,
     /// There is no path, or none any more.
@@ -130,6 +133,7 @@ pub struct Peer {
     heard: Vec<(u8, AudioCodec)>,
     mids: Vec<String>,
     ufrag: String,
+    nominations: Nominations,
     events: VecDeque<PeerEvent>,
 }
 
@@ -229,7 +233,8 @@ impl Peer {
             (Sending { track: AUDIO_TRACK.into(), packets: AudioPackets::new(stream) }, choice.send)
         });
         let ufrag = ufrag_of(&sdp);
-        Ok((Self { pc, video, audio, heard, mids, ufrag, events: VecDeque::new() }, sdp))
+        let nominations = Nominations::default();
+        Ok((Self { pc, video, audio, heard, mids, ufrag, nominations, events: VecDeque::new() }, sdp))
     }
 
     /// Answers a later offer of the same session: an ICE restart, after which [`Self::ufrag`] is another and all
@@ -239,7 +244,10 @@ impl Peer {
         let answer = self.pc.create_answer(None)?;
         let sdp = answer.sdp.clone();
         self.pc.set_local_description(now, answer)?;
-        self.ufrag = ufrag_of(&sdp);
+        let ufrag = ufrag_of(&sdp);
+        if std::mem::replace(&mut self.ufrag, ufrag) != self.ufrag {
+            self.nominations = Nominations::default();
+        }
         Ok(sdp)
     }
 
@@ -267,19 +275,24 @@ impl Peer {
 
     /// A local candidate, as `candidate:...`.
     pub fn add_local_candidate(&mut self, line: &str) -> Result<()> {
-        self.pc.add_local_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })
+        self.pc.add_local_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })?;
+        self.nominations.told_local(line);
+        Ok(())
     }
 
     /// A remote candidate, as `candidate:...`.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<()> {
-        self.pc.add_remote_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })
+        self.pc.add_remote_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })?;
+        self.nominations.told_remote(line);
+        Ok(())
     }
 
     /// A datagram that came to the local candidate's address `local`.
     pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, from: SocketAddr, data: BytesMut) {
+        let pair = self.nominations.incoming(now, Pair { local, remote: from }, &data);
         let transport = TransportContext {
-            local_addr: local,
-            peer_addr: from,
+            local_addr: pair.local,
+            peer_addr: pair.remote,
             ecn: None,
             transport_protocol: TransportProtocol::UDP,
         };
@@ -304,7 +317,9 @@ impl Peer {
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let out = self.pc.poll_write()?;
-        Some(Transmit { local: out.transport.local_addr, to: out.transport.peer_addr, data: out.message })
+        let pair = Pair { local: out.transport.local_addr, remote: out.transport.peer_addr };
+        let pair = self.nominations.outgoing(out.now, pair, &out.message);
+        Some(Transmit { local: pair.local, to: pair.remote, data: out.message })
     }
 
     /// The next thing that happened.
@@ -326,6 +341,9 @@ impl Peer {
                     _ => None,
                 });
             }
+        }
+        if self.nominations.take_move() {
+            self.events.push_back(PeerEvent::Moved);
         }
         self.events.pop_front()
     }
@@ -378,6 +396,9 @@ impl Peer {
 
     /// The path in words: "host 192.0.2.1:5000 to prflx 198.51.100.1:6000".
     pub fn path(&mut self) -> String {
+        if let Some(words) = self.nominations.elsewhere() {
+            return words;
+        }
         let Some(pair) = self.selected_pair() else { return "path unknown".into() };
         let end = |c: &RTCIceCandidate| {
             let address = c.address.parse().map(|ip| SocketAddr::new(ip, c.port).to_string());
@@ -403,7 +424,6 @@ impl Peer {
     }
 }
 
-/// The stack's own answer has one; where it had none, no check would ever find the session.
 /// The clocks of the streams that this answer will send.
 fn report_clocks(seeds: &Seeds, epoch: Instant, with: &Answering<'_>) -> CaptureReports {
     let video = RtpClock::new(90_000, epoch, seeds.video_start);
@@ -414,6 +434,7 @@ fn report_clocks(seeds: &Seeds, epoch: Instant, with: &Answering<'_>) -> Capture
     CaptureReports::new(video.into_iter().chain(audio))
 }
 
+/// The stack's own answer has one; where it had none, no check would ever find the session.
 fn ufrag_of(answer: &str) -> String {
     answer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().trim().to_owned()
 }

@@ -350,3 +350,6 @@ fn sound_goes_out_with_the_negotiated_payload_type() {
         net.viewer.heard
     );
 }
+
+#[path = "peer_moves_tests.rs"]
+mod moves;

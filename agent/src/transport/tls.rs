@@ -23,7 +23,9 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>,
         }
     }
     if roots.is_empty() {
-        return Err("there are no certificates to check turns: servers with; install ca-certificates".into());
+        let words = "the system trusts no certificate authority, so turns: servers cannot be checked: install the package \
+                     ca-certificates, or name the server's certificate as `ca_file` in [ice]";
+        return Err(words.into());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

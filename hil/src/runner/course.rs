@@ -25,8 +25,9 @@ use crate::{
 const QUEUE: usize = 1024;
 /// How often the lines are counted: fine enough to see a burst in the report's plot.
 const SAMPLING: Duration = Duration::from_millis(250);
-/// What a viewer gets beyond its time, to start (a browser on a busy machine takes ten seconds) and to end.
-const GRACE: Duration = Duration::from_secs(30);
+/// What a viewer gets beyond its time, to start (a small machine starts Chromium in 15 s) and to end. Nobody waits for it
+/// where viewers end by themselves.
+const GRACE: Duration = Duration::from_secs(45);
 
 /// What takes part.
 pub struct Cast<'a> {

@@ -8,6 +8,7 @@ const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 const BINDING: u16 = 0x0001;
 const CLASS_MASK: u16 = 0x0110;
 const ATTR_USERNAME: u16 = 0x0006;
+const ATTR_MESSAGE_INTEGRITY: u16 = 0x0008;
 /// The same bound that RFC 8839 section 5.4 sets to an ICE ufrag.
 const MAX_UFRAG: usize = 256;
 
@@ -73,14 +74,25 @@ fn stun_header(datagram: &[u8]) -> Option<(u16, TransactionId)> {
 /// The USERNAME attribute of a STUN message (RFC 8489 section 14.3); `None` if there is none or the message is broken
 /// before it.
 pub fn stun_username(datagram: &[u8]) -> Option<&[u8]> {
+    stun_attribute(datagram, ATTR_USERNAME)
+}
+
+/// The value of the first attribute of type `wanted` in a STUN message; `None` if there is none or the message is broken
+/// before it. What stands behind MESSAGE-INTEGRITY is not looked at: anybody may have put it there (RFC 8489
+/// section 14.5).
+pub fn stun_attribute(datagram: &[u8], wanted: u16) -> Option<&[u8]> {
     stun_header(datagram)?;
     let mut rest = &datagram[STUN_HEADER..];
     loop {
         let (head, after) = rest.split_first_chunk::<4>()?;
+        let kind = u16::from_be_bytes([head[0], head[1]]);
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let value = after.get(..length)?;
-        if u16::from_be_bytes([head[0], head[1]]) == ATTR_USERNAME {
+        if kind == wanted {
             return Some(value);
+        }
+        if kind == ATTR_MESSAGE_INTEGRITY {
+            return None;
         }
         rest = after.get(length.next_multiple_of(4)..)?;
     }
@@ -156,6 +168,16 @@ pub(super) mod tests {
         assert_eq!(stun_username(&request), None);
     }
 
+    #[test]
+    fn what_stands_behind_the_integrity_is_not_looked_at() {
+        let mut request = stun(0x0001, [7; 12], Some("ours:theirs"));
+        request.extend_from_slice(&[0, 8, 0, 4, 1, 2, 3, 4, 0, 0x25, 0, 0]);
+        let length = u16::try_from(request.len() - STUN_HEADER).unwrap();
+        request[2..4].copy_from_slice(&length.to_be_bytes());
+        assert_eq!(stun_attribute(&request, 0x0008), Some(&[1, 2, 3, 4][..]));
+        assert_eq!(stun_attribute(&request, 0x0025), None);
+    }
+
     proptest! {
         #[test]
         fn no_datagram_makes_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), stunlike: bool) {
@@ -168,7 +190,7 @@ pub(super) mod tests {
                 let is_request = matches!(classify(&bytes), Packet::StunRequest { .. });
                 prop_assert!(is_request);
             }
-            let _ = (classify(&bytes), stun_username(&bytes));
+            let _ = (classify(&bytes), stun_username(&bytes), stun_attribute(&bytes, 0x0025));
         }
     }
 }

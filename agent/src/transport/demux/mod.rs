@@ -4,6 +4,6 @@ mod classify;
 mod table;
 
 pub use self::{
-    classify::{Packet, TransactionId, classify, local_ufrag, stun_username},
+    classify::{Packet, TransactionId, classify, local_ufrag, stun_attribute, stun_username},
     table::{EndpointId, HOLD, MAX_REMOTES, MAX_REMOTES_TOTAL, Table},
 };

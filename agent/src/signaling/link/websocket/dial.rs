@@ -43,7 +43,8 @@ pub(super) struct Failure {
 /// How to reach one hub.
 pub(super) struct Dialer {
     request: Request,
-    tls: Arc<ClientConfig>,
+    /// For `wss://` alone: a plain link needs nobody whom the system trusts.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Dialer {
@@ -54,16 +55,17 @@ impl Dialer {
             .context("the device token cannot be sent in a header")?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
-        Ok(Self { request, tls: tls::config(options.ca_file.as_deref())? })
+        let tls = match request.uri().scheme_str() {
+            Some("wss") => Some(tls::config(options.ca_file.as_deref())?),
+            _ => None,
+        };
+        Ok(Self { request, tls })
     }
 
     pub(super) async fn dial(&self) -> Result<Socket, Failure> {
         let config =
             WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
-        let connector = match self.request.uri().scheme_str() {
-            Some("wss") => Connector::Rustls(Arc::clone(&self.tls)),
-            _ => Connector::Plain,
-        };
+        let connector = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
         let connected =
             connect_async_tls_with_config(self.request.clone(), Some(config), true, Some(connector));
         match tokio::time::timeout(DIAL_TIME, connected).await {
