@@ -3,6 +3,7 @@
 mod acts;
 mod course;
 pub mod private;
+mod sides;
 mod weigh;
 
 use std::{
@@ -17,12 +18,13 @@ use crate::{
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
         judge, judge_checks,
-        plan::{BoardKind, Event, Network, Plan, Plant, ServerName, Side, SideName},
+        plan::{BoardKind, Network, Plan, Plant, ServerName, Side},
         unsuited,
     },
     servers::{Programs, Servers, lan::LanServer},
 };
 use course::Cast;
+use sides::sides_after;
 use tempfile::TempDir;
 use weigh::weigh;
 
@@ -283,30 +285,6 @@ fn remove(folder: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// What the sides are after so many of a plan's events, as far as the servers' checks ask.
-fn sides_after(plan: &Plan, events: usize) -> (Side, Side) {
-    let (mut device, mut viewer) = (plan.device.clone(), plan.viewer.clone());
-    let mut timed: Vec<_> = plan.events.iter().collect();
-    timed.sort_by_key(|timed| timed.at);
-    for timed in timed.into_iter().take(events) {
-        let (Event::SetLine { side, .. } | Event::SwitchUplink { side }) = &timed.event else { continue };
-        let side = match side {
-            SideName::Device => &mut device,
-            SideName::Viewer => &mut viewer,
-        };
-        match (&timed.event, side.spare.take()) {
-            (Event::SwitchUplink { .. }, Some(spare)) => {
-                side.spare = Some(std::mem::replace(&mut side.uplink, spare));
-            }
-            (Event::SetLine { up, down, .. }, spare) => {
-                (side.uplink.up, side.uplink.down, side.spare) = (*up, *down, spare);
-            }
-            _ => {}
-        }
-    }
-    (device, viewer)
 }
 
 /// A record for a plan whose station could not even be built.
