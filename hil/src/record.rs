@@ -17,6 +17,9 @@ pub struct Record {
     pub cell: Option<Cell>,
     /// `local`, `qemu`, `labgrid`.
     pub board: String,
+    /// How many times as long as the scenario says pictures might take: emulated processors are slower.
+    #[serde(default = "as_said")]
+    pub slower: f64,
     /// The seed of all chance.
     pub seed: u64,
     /// When it began, seconds since 1970 of this machine's clock.
@@ -35,6 +38,10 @@ pub struct Record {
     pub files: Vec<Artefact>,
     /// What it comes to.
     pub verdict: Verdict,
+}
+
+fn as_said() -> f64 {
+    1.0
 }
 
 /// A cell of the matrix.

@@ -66,10 +66,12 @@ async fn a_board_of_a_place_is_flashed_started_watched_and_given_back() {
     let options = p2pcam_hil::board::BoardOptions {
         place: Some(env::var("LG_PLACE").expect("the bench names its place")),
         coordinator: Some(env::var("LG_COORDINATOR").expect("the bench names its coordinator")),
+        board_agent: Some(agent),
+        key: Some(key),
+        image: Some(image),
         ..world.options()
     };
-    let mut options = LabgridOptions::new(&options).unwrap();
-    (options.image, options.agent, options.key) = (Some(image), Some(agent), Some(key));
+    let options = LabgridOptions::new(&options).unwrap();
     let folder = options.folder.clone();
     let mut board = LabgridBoard::new(options).unwrap();
     let deployment = world.deployment("");

@@ -53,7 +53,7 @@ pub enum BoardError {
 
 /// A board in a lab. Dropping it leaves nothing running that it started.
 #[async_trait::async_trait]
-pub trait Board: Send {
+pub trait Board: Send + Sync {
     /// Which it is.
     fn kind(&self) -> BoardKind;
 
@@ -86,12 +86,21 @@ pub trait Board: Send {
 pub struct BoardOptions {
     /// The agent to run on a local board: the program itself.
     pub agent: PathBuf,
+    /// An agent that was built for an emulated or labgrid board. None: scripts/board builds the emulated board's; a
+    /// labgrid board has one.
+    pub board_agent: Option<PathBuf>,
     /// The top of the source tree, for scripts/board.
     pub tree: PathBuf,
     /// Name of the labgrid place.
     pub place: Option<String>,
     /// Address of the labgrid coordinator, `HOST:PORT`.
     pub coordinator: Option<String>,
+    /// Private key for SSH to a labgrid board; none: what SSH finds itself.
+    pub key: Option<PathBuf>,
+    /// This machine's network interface that leads to a labgrid board; none: the one that its place names.
+    pub interface: Option<String>,
+    /// An image that is written to a labgrid board's card or storage before it is switched on first.
+    pub image: Option<PathBuf>,
     /// A folder for what the board needs while it runs.
     pub folder: PathBuf,
 }

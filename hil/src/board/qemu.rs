@@ -2,7 +2,7 @@
 //!
 //! It is a real board to all above it: it takes its address by DHCP, and the agent is a service of its systemd. Each
 //! board starts from the snapshot of a booted one, so none knows of an earlier run. The agent is built for it by the script,
-//! unless the variable P2PCAM_BOARD_AGENT names one that is.
+//! unless the options name one that is.
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -60,6 +60,7 @@ const LOOKS_WITHIN: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub struct QemuBoard {
     tree: PathBuf,
+    agent: Option<PathBuf>,
     folder: PathBuf,
     running: Option<Running>,
     /// As the agent answered last.
@@ -84,7 +85,13 @@ impl QemuBoard {
         let folder = made.map_err(|error| {
             BoardError::Unavailable(format!("the board's folder {}: {error}", options.folder.display()))
         })?;
-        Ok(Self { tree: options.tree.clone(), folder, running: None, metrics: String::new() })
+        Ok(Self {
+            tree: options.tree.clone(),
+            agent: options.board_agent.clone(),
+            folder,
+            running: None,
+            metrics: String::new(),
+        })
     }
 
     fn running(&self) -> Result<&Running, BoardError> {
@@ -126,6 +133,14 @@ impl QemuBoard {
     }
 }
 
+impl Drop for QemuBoard {
+    fn drop(&mut self) {
+        // A token is in it, and the folder is often a report's, which goes to other people.
+        let _ = fs::remove_dir_all(self.folder.join("overlay"));
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
 #[async_trait::async_trait]
 impl Board for QemuBoard {
     fn kind(&self) -> BoardKind {
@@ -142,7 +157,7 @@ impl Board for QemuBoard {
                 "the emulated board has a network card: build the lab with DeviceHost::Lan".into(),
             )
         })?;
-        let script = Script::new(&self.tree, lab.device().name(), host, overlay)?;
+        let script = Script::new(&self.tree, lab.device().name(), host, overlay, self.agent.as_deref())?;
         let leash = script.boot().await?;
         script.run(&["dhcp"], COMMAND_WITHIN).await?;
         // Now, as before the board was told by the address that the script gave to the interface.

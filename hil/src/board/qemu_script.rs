@@ -37,6 +37,8 @@ pub struct Script {
     host: Ipv4Addr,
     /// Files that are installed with the agent.
     overlay: PathBuf,
+    /// The agent that is installed; none: the script builds it.
+    agent: Option<PathBuf>,
 }
 
 /// What a command printed, and how it ended.
@@ -63,7 +65,13 @@ impl Script {
     /// # Errors
     ///
     /// The tree has no such script.
-    pub fn new(tree: &Path, namespace: &str, host: Ipv4Addr, overlay: PathBuf) -> Result<Self, BoardError> {
+    pub fn new(
+        tree: &Path,
+        namespace: &str,
+        host: Ipv4Addr,
+        overlay: PathBuf,
+        agent: Option<&Path>,
+    ) -> Result<Self, BoardError> {
         let tree = tree.canonicalize().unwrap_or_else(|_| tree.to_owned());
         if !tree.join("scripts/board").is_file() {
             return Err(BoardError::Unavailable(format!(
@@ -71,7 +79,7 @@ impl Script {
                 tree.display()
             )));
         }
-        Ok(Self { tree, name: namespace.to_owned(), host, overlay })
+        Ok(Self { tree, name: namespace.to_owned(), host, overlay, agent: agent.map(Path::to_owned) })
     }
 
     /// Where the script keeps what is the board's: its serial log is `serial.log`.
@@ -130,6 +138,7 @@ impl Script {
             .env("P2PCAM_BOARD_NETNS", &self.name)
             .env("P2PCAM_BOARD_HOST", self.host.to_string())
             .env("P2PCAM_BOARD_OVERLAY", &self.overlay)
+            .envs(self.agent.iter().map(|agent| ("P2PCAM_BOARD_AGENT", agent)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);

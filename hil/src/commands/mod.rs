@@ -1,5 +1,6 @@
 //! What the command line does.
 
+mod boards;
 pub mod clean;
 pub mod files;
 pub mod matrix;

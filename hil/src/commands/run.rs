@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use p2pcam_hil::{
     record::Record,
     runner::{Options, Station, not_built},
-    scenario::plan::{Plan, Plant},
+    scenario::plan::{BoardKind, Plan, Plant, Servers},
 };
 
 use super::{
@@ -58,10 +58,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn run_all(plans: &[Plan], options: &Options, stop: &mut Stop) -> Vec<Record> {
     let bar = progress(plans.len());
     let mut records = Vec::new();
+    let mut kept = None;
     for plan in plans {
         bar.set_message(plan.name.clone());
         let record = tokio::select! {
-            record = run_one(plan, options) => record,
+            record = run_one(plan, options, &mut kept) => record,
             () = stop.asked() => {
                 bar.println("Stopped; what has run is reported.");
                 break;
@@ -75,11 +76,23 @@ async fn run_all(plans: &[Plan], options: &Options, stop: &mut Stop) -> Vec<Reco
     records
 }
 
-async fn run_one(plan: &Plan, options: &Options) -> Record {
-    // Two rigs on one machine are told apart by their process.
-    let name = format!("{}-1", std::process::id());
-    match Station::build(&name, plan, options).await {
-        Ok(mut station) => station.run(plan, options, None).await,
-        Err(error) => not_built(plan, options, None, &error),
-    }
+/// Runs a scenario in a lab of its own. On a bench the next one may follow in the same lab, if it wants the same servers:
+/// the board stays up.
+async fn run_one(plan: &Plan, options: &Options, kept: &mut Option<(Station, Servers)>) -> Record {
+    // What was planted must not grow in the next one.
+    let last = kept.take().filter(|(_, servers)| *servers == plan.servers && plan.plant.is_none());
+    let mut station = match last {
+        Some((station, _)) => station,
+        None => {
+            // Two rigs on one machine are told apart by their process.
+            let name = format!("{}-1", std::process::id());
+            match Station::build(&name, plan, options).await {
+                Ok(station) => station,
+                Err(error) => return not_built(plan, options, None, &error),
+            }
+        }
+    };
+    let record = station.run(plan, options, None).await;
+    *kept = Some((station, plan.servers.clone())).filter(|_| options.board == BoardKind::Labgrid);
+    record
 }

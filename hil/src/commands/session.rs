@@ -7,35 +7,22 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use p2pcam_hil::{
-    board::BoardOptions,
     record::{Outcome, Record},
     report::{self, Machine, Report, RunInfo, git_describe},
     runner::Options,
-    scenario::plan::BoardKind,
     servers::Programs,
 };
+
+use super::boards::BoardArgs;
 
 /// Options of both commands.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SessionArgs {
-    /// Where the agent runs.
-    #[arg(long, value_enum, default_value = "local")]
-    board: BoardKind,
-    /// The agent's program for local boards and for the hub. Left out: beside this program, else in PATH.
-    #[arg(long, value_name = "FILE")]
-    agent: Option<PathBuf>,
-    /// Top of p2pcam's source tree, for --board qemu.
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    tree: PathBuf,
-    /// The labgrid place, for --board labgrid.
-    #[arg(long, env = "LG_PLACE")]
-    place: Option<String>,
-    /// The labgrid coordinator, HOST:PORT.
-    #[arg(long, env = "LG_COORDINATOR")]
-    coordinator: Option<String>,
+    #[command(flatten)]
+    boards: BoardArgs,
     /// Where the report goes. What is there of an earlier one is replaced.
     #[arg(long, value_name = "FOLDER", default_value = "hil-report")]
     report: PathBuf,
@@ -51,30 +38,13 @@ impl SessionArgs {
     /// Where everything is. Fails with advice if something is not.
     pub fn options(&self, settle: Option<Duration>) -> anyhow::Result<Options> {
         let viewer = env::current_exe().context("the rig does not find its own program")?;
-        let agent = match &self.agent {
-            Some(agent) => agent.clone(),
-            None => beside(&viewer, "p2pcam-agent")?,
-        };
-        ensure!(
-            agent.is_file(),
-            "there is no agent at {}: build it, or name it with --agent",
-            agent.display()
-        );
-        ensure!(
-            self.board != BoardKind::Labgrid || self.place.is_some(),
-            "--board labgrid needs the name of a place: --place NAME, or LG_PLACE"
-        );
         let folder = std::path::absolute(&self.report).context("the report's folder")?;
+        let boards = self.boards.options(&viewer, &folder)?;
         Ok(Options {
-            board: self.board,
-            boards: BoardOptions {
-                agent: agent.clone(),
-                tree: std::path::absolute(&self.tree).context("the source tree")?,
-                place: self.place.clone(),
-                coordinator: self.coordinator.clone(),
-                folder: folder.join("board"),
-            },
-            programs: Programs { agent },
+            board: self.boards.board,
+            slower: self.boards.slower(),
+            programs: Programs { agent: boards.agent.clone() },
+            boards,
             viewer,
             folder,
             settle,
@@ -137,20 +107,6 @@ impl Session {
 fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|version| !version.is_empty())
-}
-
-/// A program beside this one, or in PATH.
-fn beside(own: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let near = own.with_file_name(name);
-    if near.is_file() {
-        return Ok(near);
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
-    let Some(found) = found else {
-        bail!("{name} is neither beside this program nor in PATH: build it, or name it with --agent");
-    };
-    Ok(found)
 }
 
 /// A bar with an estimate, on terminals; elsewhere lines alone tell how it goes.

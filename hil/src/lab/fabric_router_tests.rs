@@ -1,5 +1,7 @@
 //! What the network promises about both IP versions, its kinds of router, lines and captures, under a virtual clock.
 
+use std::net::SocketAddr;
+
 use proptest::prelude::*;
 
 use super::{tests::nat, *};
@@ -99,10 +101,10 @@ fn with_two_routers_each_packet_takes_the_one_of_its_version() {
     net.fabric.nat_router(net.home, net.internet, nat("EIM/EIF", HOME), 1);
     net.plain(&["2001:db8:1::/64"], true);
     let (_, packet) = net.ask6().expect("it arrives");
-    assert_eq!(flow(&packet).source, std::net::SocketAddr::from(at6(DEVICE6)));
+    assert_eq!(flow(&packet).source, SocketAddr::from(at6(DEVICE6)));
     let (_, packet) =
         net.send(net.device, udp(at("192.168.1.2:5000"), at("192.0.2.1:3478"), b"x")).expect("it arrives");
-    assert_eq!(flow(&packet).source, std::net::SocketAddr::from(at("198.51.100.1:5000")));
+    assert_eq!(flow(&packet).source, SocketAddr::from(at("198.51.100.1:5000")));
 }
 
 #[test]

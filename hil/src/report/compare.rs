@@ -166,6 +166,7 @@ mod tests {
             about: String::new(),
             cell: None,
             board: "local".into(),
+            slower: 1.0,
             seed: 1,
             began: 0,
             took_ms: 0.0,

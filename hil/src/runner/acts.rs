@@ -25,6 +25,8 @@ pub enum Failed {
     Rig(String),
     /// The board, or its agent, did not.
     Board(String),
+    /// The board has not what it takes, as a camera that can be unplugged.
+    Unable(String),
 }
 
 /// All acts by time after the scenario's anchor.
@@ -136,7 +138,8 @@ fn rig(error: impl std::fmt::Display) -> Failed {
 fn board(error: BoardError) -> Failed {
     match error {
         BoardError::Agent(what) => Failed::Board(what),
-        other => Failed::Rig(other.to_string()),
+        BoardError::Unable { .. } => Failed::Unable(error.to_string()),
+        BoardError::Unavailable(what) => Failed::Rig(what),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Outcome {
     pub rig_faults: Vec<String>,
     /// The board could not do what the scenario asks, or its agent did not come back.
     pub board_faults: Vec<String>,
+    /// Why this board cannot run this scenario, where only the board itself knew: nothing is judged.
+    pub unable: Option<String>,
 }
 
 type Watching<'a> = BoxFuture<'a, Result<Vec<Artefact>, ViewerError>>;
@@ -141,6 +143,10 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
                     Ok(()) => {}
                     Err(super::acts::Failed::Rig(what)) => outcome.rig_faults.push(what),
                     Err(super::acts::Failed::Board(what)) => outcome.board_faults.push(what),
+                    Err(super::acts::Failed::Unable(what)) => {
+                        outcome.unable = Some(what);
+                        break;
+                    }
                 }
                 finish(&mut outcome.steps, step, act, ms(started.elapsed()));
             }

@@ -8,16 +8,17 @@ mod weigh;
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
-    board::{self, BoardError, BoardOptions, Deployment},
+    board::{self, Board, BoardError, BoardOptions, Deployment},
     lab::{DeviceHost, Lab},
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
-        judge, judge_checks,
+        allow, judge, judge_checks,
         plan::{BoardKind, Network, Plan, Plant, ServerName, Side},
         unsuited,
     },
@@ -43,6 +44,8 @@ pub struct Options {
     pub board: BoardKind,
     /// How the board is got.
     pub boards: BoardOptions,
+    /// How many times as long as a scenario says pictures may take there.
+    pub slower: f64,
     /// What the servers are started with.
     pub programs: Programs,
     /// This program: it is also the headless viewer.
@@ -59,8 +62,10 @@ pub struct Options {
 /// A lab with its servers, which outlives one run.
 pub struct Station {
     // Before the lab: what runs in it ends first.
+    board: Option<Box<dyn Board>>,
     servers: Servers,
-    lan: Option<(Network, LanServer)>,
+    /// DHCP and DNS: for which kind of network, and with which address for the board.
+    lan: Option<((Network, Option<Ipv4Addr>), LanServer)>,
     lab: Lab,
     /// Settings, secrets and state of servers, board and viewers. After all that use it.
     private: TempDir,
@@ -79,11 +84,12 @@ impl Station {
         let private = private::folder()?;
         let servers =
             Servers::start(&lab, &plan.servers, &options.programs, &private.path().join(SERVERS)).await?;
-        Ok(Self { servers, lan: None, lab, private })
+        Ok(Self { board: None, servers, lan: None, lab, private })
     }
 
     /// Runs a plan that has the servers that this station was built for; its routers are built anew.
     pub async fn run(&mut self, plan: &Plan, options: &Options, cell: Option<Cell>) -> Record {
+        let plan = &allow(plan, options.slower);
         let (began, since) = (SystemTime::now(), Instant::now());
         let mut draft = Draft::new(plan, options);
         if let Err(stop) = self.attempt(plan, options, &mut draft).await {
@@ -97,6 +103,7 @@ impl Station {
             about: plan.about.clone(),
             cell,
             board: options.board.to_string(),
+            slower: options.slower,
             seed: plan.seed,
             began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             took_ms: ms(since.elapsed()),
@@ -119,10 +126,14 @@ impl Station {
         self.plant(plan).await;
         draft.checks = self.check(&plan.device, &plan.viewer, false).await;
         if draft.checks.iter().any(|check| !check.ok) && !options.ignore_checks {
+            self.keep_lab(draft);
             return Ok(());
         }
         let boards = BoardOptions { folder: self.private.path().join(BOARD), ..options.boards.clone() };
-        let mut board = board::open(options.board, &boards).map_err(|error| Stop::Skip(error.to_string()))?;
+        let mut board = match self.board.take() {
+            Some(board) => board,
+            None => board::open(options.board, &boards).map_err(|error| Stop::Skip(error.to_string()))?,
+        };
         let mut deployment = Deployment {
             hub: self.servers.hub_for_devices(&plan.device),
             device: DEVICE.into(),
@@ -162,8 +173,18 @@ impl Station {
             Err(BoardError::Agent(what)) => Some(what),
             Err(error @ BoardError::Unable { .. }) => return Err(Stop::Skip(error.to_string())),
             // It could be had, but is not there when it is needed: a run that never was is not to look like none wanted.
-            Err(error @ BoardError::Unavailable(_)) => return Err(Stop::Rig(error.to_string())),
+            Err(error @ BoardError::Unavailable(_)) => {
+                self.keep_lab(draft);
+                return Err(Stop::Rig(error.to_string()));
+            }
         };
+        if failed.is_none() {
+            // It stays up for the next run here: to write its card and to switch it on takes minutes.
+            self.board = Some(board).filter(|board| board.kind() == BoardKind::Labgrid);
+        }
+        if let Some(why) = draft.outcome.unable.take() {
+            return Err(Stop::Skip(why));
+        }
         self.look_back(plan, draft, failed).await;
         Ok(())
     }
@@ -171,8 +192,9 @@ impl Station {
     /// Empty folders: nothing of an earlier run is to be taken for this one's.
     fn clear(&self, folder: &Path) -> Result<(), Stop> {
         let viewers = self.private.path().join(VIEWERS);
-        let private = [BOARD, VIEWERS].map(|name| self.private.path().join(name));
-        let cleared = [folder].into_iter().chain(private.iter().map(PathBuf::as_path)).try_for_each(remove);
+        // A board that stayed up has its folder in use.
+        let board = self.board.is_none().then(|| self.private.path().join(BOARD));
+        let cleared = [folder, &viewers].into_iter().chain(board.as_deref()).try_for_each(remove);
         let made = cleared.and_then(|()| [folder, &viewers].into_iter().try_for_each(fs::create_dir_all));
         made.map_err(|error| Stop::Rig(format!("the run's folder {}: {error}", folder.display())))
     }
@@ -181,19 +203,28 @@ impl Station {
         private::keep(files, from, to, &self.servers.secrets())
     }
 
+    /// What went over the lines, and the servers' logs.
+    fn keep_lab(&self, draft: &mut Draft) {
+        let folder = draft.folder.clone();
+        let captures = self.lab.write_captures(&folder);
+        draft.files.extend(self.keep(captures, &folder, &folder));
+        draft.files.extend(self.keep(self.servers.artefacts(), &self.private.path().join(SERVERS), &folder));
+        let lan = self.lan.as_ref().map(|(_, lan)| lan.artefacts()).unwrap_or_default();
+        draft.files.extend(self.keep(lan, &self.private.path().join(LAN), &folder));
+    }
+
     /// DHCP and DNS where the device needs them: a board with a network card, or one that has to learn of a NAT64.
     async fn serve_lan(&mut self, plan: &Plan) -> anyhow::Result<()> {
         let network = plan.device.network;
+        let serves = (network, self.lab.lan().map(|lan| lan.leases.0));
         let needed = self.lab.device_host() == DeviceHost::Lan || network == Network::Nat64;
         if !needed {
             self.lan = None;
-        } else if self.lan.as_ref().is_none_or(|(serves, _)| *serves != network) {
+        } else if self.lan.as_ref().is_none_or(|(served, _)| *served != serves) {
             // The old one first: both want the same ports.
             self.lan = None;
-            self.lan = Some((
-                network,
-                LanServer::start(&self.lab, &plan.device, &self.private.path().join(LAN)).await?,
-            ));
+            let folder = self.private.path().join(LAN);
+            self.lan = Some((serves, LanServer::start(&self.lab, &plan.device, &folder).await?));
         }
         Ok(())
     }
@@ -212,13 +243,8 @@ impl Station {
                 return;
             }
         }
-        let folder = draft.folder.clone();
-        let captures = self.lab.write_captures(&folder);
-        draft.files.extend(self.keep(captures, &folder, &folder));
-        draft.files.extend(self.keep(self.servers.artefacts(), &self.private.path().join(SERVERS), &folder));
-        let lan = self.lan.as_ref().map(|(_, lan)| lan.artefacts()).unwrap_or_default();
-        draft.files.extend(self.keep(lan, &self.private.path().join(LAN), &folder));
-        let (device, viewer) = sides_after(plan, outcome.steps.len());
+        self.keep_lab(draft);
+        let (device, viewer) = sides_after(plan, draft.outcome.steps.len());
         draft.checks_after = self.check(&device, &viewer, true).await;
         let (checks, after, outcome) = (&draft.checks, &draft.checks_after, &draft.outcome);
         let verdict = match &failed {
@@ -294,6 +320,7 @@ pub fn not_built(plan: &Plan, options: &Options, cell: Option<Cell>, why: &anyho
         about: plan.about.clone(),
         cell,
         board: options.board.to_string(),
+        slower: options.slower,
         seed: plan.seed,
         began: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         took_ms: 0.0,

@@ -3,6 +3,7 @@
 //! [`read`] makes a [`plan::Plan`] of a file, or says all that is wrong with it; [`judge`] compares a plan with what was
 //! seen. Both are pure: nothing here builds a lab or starts a program.
 
+mod allowance;
 mod board;
 mod event;
 mod expect;
@@ -21,6 +22,7 @@ mod table;
 mod units;
 mod viewers;
 
+pub use allowance::{allow, slowness};
 pub use judge::{disturbs, judge, judge_checks};
 pub use problem::{Problem, Problems};
 pub use read::read;

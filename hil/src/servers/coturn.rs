@@ -89,7 +89,7 @@ impl Coturn {
             pipe_stdout: false,
         })?;
         for (address, on_udp) in &self.listens {
-            let answers = async || answers(namespace, *address, *on_udp).await.is_some();
+            let answers = || async { answers(namespace, *address, *on_udp).await.is_some() };
             ready(&mut program, NAME, *address, PATIENCE, answers).await?;
         }
         self.running = Some(program);

@@ -100,7 +100,7 @@ impl Hub {
             pipe_stdout: false,
         })?;
         let address = SocketAddr::new(ADDRESS.into(), HUB_PORT);
-        let answers = async || ask(namespace, address).await.is_ok();
+        let answers = || async { ask(namespace, address).await.is_ok() };
         ready(&mut program, NAME, address, PATIENCE, answers).await?;
         self.running = Some(program);
         Ok(())

@@ -21,12 +21,12 @@ pub(super) const TAIL: usize = 12;
 ///
 /// # Errors
 /// The server ended, or the patience did.
-pub(super) async fn ready(
+pub(super) async fn ready<A: Future<Output = bool>>(
     program: &mut Program,
     what: &'static str,
     address: SocketAddr,
     patience: Duration,
-    mut answers: impl AsyncFnMut() -> bool,
+    mut answers: impl FnMut() -> A,
 ) -> Result<(), ServerError> {
     let deadline = Instant::now() + patience;
     while !timeout(ANSWER, answers()).await.unwrap_or(false) {

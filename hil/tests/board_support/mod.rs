@@ -67,7 +67,17 @@ impl World {
 
 pub fn options(agent: PathBuf, folder: &Path) -> BoardOptions {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    BoardOptions { agent, tree, place: None, coordinator: None, folder: folder.to_owned() }
+    BoardOptions {
+        agent,
+        board_agent: None,
+        tree,
+        place: None,
+        coordinator: None,
+        key: None,
+        interface: None,
+        image: None,
+        folder: folder.to_owned(),
+    }
 }
 
 pub fn agent() -> Option<PathBuf> {

@@ -131,6 +131,7 @@ fn base(name: &str, about: &str, chance: &mut ChaCha8Rng) -> Record {
         about: about.into(),
         cell: None,
         board: "local".into(),
+        slower: 1.0,
         seed: chance.random(),
         began: 1_790_000_000,
         took_ms: between(chance, 5_000.0, 40_000.0),

@@ -13,10 +13,11 @@ pub const MAX_DRIFT: f64 = 0.008;
 const SPACING: f64 = 0.009;
 /// A stamp this far (seconds) from where it should be is a hiccup of the driver, ...
 const ODD: f64 = 0.05;
-/// ... and so many in a row are a clock that stood still meanwhile, ...
+/// ... and so many in a row are a clock that stood still meanwhile.
 const MAX_ODD: u32 = 5;
-/// ... if they agree within this many seconds. Else there is no clock to follow.
-const STEP_SPREAD: f64 = 0.02;
+/// A stalled machine makes up for lost time in some jumps. What jumps more often than this, and never runs evenly for
+/// [`LOCK`] between, is no clock.
+const MAX_JUMPS: u32 = 4;
 /// The promised rate counts as so many measurements: the first real ones are too close together to tell a rate.
 const PRIOR: f64 = 30.0;
 /// Weights never fall below those of so many measurements, however rarely they come.
@@ -36,8 +37,10 @@ pub struct CardClock {
     /// Seconds over which the rate has been watched.
     watched: f64,
     odd: u32,
-    /// By how many seconds the first of the odd ones was off.
-    first_odd: f64,
+    /// Times that the line was begun anew without [`LOCK`] of even running between, ...
+    jumps: u32,
+    /// ... and seconds of even running since the last.
+    even: f64,
 }
 
 /// The line at the last measurement.
@@ -62,7 +65,8 @@ impl CardClock {
             rate_weight: PRIOR,
             watched: 0.0,
             odd: 0,
-            first_odd: 0.0,
+            jumps: 0,
+            even: 0.0,
         }
     }
 
@@ -87,16 +91,15 @@ impl CardClock {
         let time = seconds(at, line.origin);
         let error = time - expected;
         if error.abs() > ODD {
-            self.first_odd = if self.odd == 0 { error } else { self.first_odd };
             self.odd += 1;
             // A young line is believed no more than it has measurements: right after an overrun, a driver that counts
             // timer ticks may not have seen yet how late it is.
             if self.odd >= MAX_ODD.min(line.weight as u32) {
-                // None of the odd ones went into the rate: it stays, if they tell the same.
-                if (error - self.first_odd).abs() > STEP_SPREAD {
+                (self.jumps, self.even, self.odd) = (self.jumps + 1, 0.0, 0);
+                // None of the odd ones went into the rate: it stays.
+                if self.jumps > MAX_JUMPS {
                     (self.period, self.rate_weight, self.watched) = (self.nominal, PRIOR, 0.0);
                 }
-                self.odd = 0;
                 self.line = Some(Line { origin: at, frame, time: 0.0, weight: 1.0 });
             }
             return;
@@ -107,6 +110,10 @@ impl CardClock {
         let weight = (line.weight + 1.0).min(longest);
         self.rate_weight = (self.rate_weight + 1.0).min(longest);
         self.watched += spacing;
+        self.even += spacing;
+        if self.even >= LOCK {
+            self.jumps = 0;
+        }
         let n = self.rate_weight;
         let period = self.period + error * 6.0 / (n * (n + 1.0)) / frames;
         // What is no clock shall not take the line out of sight.
@@ -247,7 +254,7 @@ mod tests {
     fn stamps_that_contradict_each_other_are_no_clock() {
         let (mut clock, start) = (CardClock::new(48_000), Instant::now());
         run(&mut clock, start, 0.0, 0.0, 10.0);
-        for n in 1..=u64::from(MAX_ODD) {
+        for n in 1..=u64::from(MAX_ODD + MAX_JUMPS) {
             let at = start + Duration::from_secs_f64(10.0 + n as f64 * 0.1);
             clock.observe(10 * 48_000 + n * 480, at);
         }
@@ -266,6 +273,22 @@ mod tests {
         assert!(clock.is_steady());
         assert!(seconds(clock.time_of(8_400.0).unwrap(), later).abs() < 0.011);
         assert!((clock.drift_ppm().unwrap() + 5000.0).abs() < 60.0);
+    }
+
+    #[test]
+    fn time_made_up_for_in_several_jumps_does_not_cost_the_rate() {
+        let (mut clock, start) = (CardClock::new(48_000), Instant::now());
+        run(&mut clock, start, 0.0, -0.005, 10.0);
+        clock.restart();
+        let later = start + Duration::from_secs(60);
+        let mut frame = 0;
+        for (frames, after) in [(0, 0), (480, 10), (3_000, 12), (5_500, 14), (480, 24), (480, 34)] {
+            frame += frames;
+            clock.observe(frame, later + Duration::from_millis(after));
+        }
+        assert!((clock.drift_ppm().unwrap() + 5000.0).abs() < 100.0);
+        let said = seconds(clock.time_of(frame as f64).unwrap(), later);
+        assert!((said - 0.034).abs() < 0.015, "{said}");
     }
 
     #[test]

@@ -145,6 +145,13 @@ impl Parcel {
     }
 }
 
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        // The folder is often a report's, which goes to other people.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
 /// A place on the board below its root.
 fn on_board(path: &str) -> &Path {
     Path::new(path.trim_start_matches('/'))

@@ -163,9 +163,11 @@ impl Board for LabgridBoard {
         if !self.up()?.settings.as_ref().is_some_and(Settings::shows_camera) {
             return Err(unable);
         }
+        // All of them, or the agent would take another one.
         let verb = if plugged { "bind" } else { "unbind" };
         let script = format!(
-            "d=/sys/bus/platform/drivers/vivid; [ -e $d ] || exit {NOT_THERE}; echo vivid.0 >$d/{verb}"
+            "d=/sys/bus/platform/drivers/vivid; [ -e $d ] || exit {NOT_THERE}
+             for one in /sys/bus/platform/devices/vivid.*; do echo \"${{one##*/}}\" >$d/{verb} || exit 1; done"
         );
         match self.up()?.shell.run(&script, SOON).await {
             Ok(_) => Ok(()),

@@ -45,6 +45,9 @@ pub fn write(page: &mut Html, context: &mut Context<'_>, place: usize) {
     files::write(page, context.folder, record, &mut context.room);
     put!(page; "<p class=\"facts\">" (words(record.verdict.outcome)) " \u{b7} board " (record.board) " \u{b7} seed "
         (record.seed) " \u{b7} " (utc(record.began)) " \u{b7} took " (millis(record.took_ms)));
+    if record.slower > 1.0 {
+        put!(page; " \u{b7} pictures might take " (format!("{:.1}", record.slower)) " times as long as the scenario says");
+    }
     if let Some(cell) = &record.cell {
         put!(page; " \u{b7} the device behind " (cell.device) ", the viewer behind " (cell.viewer)
             " \u{b7} the truth table says " (cell.truth) " \u{b7} <a href=\"#matrix\">to the matrix</a>");

@@ -117,9 +117,10 @@ impl LanServer {
             pipe_stdout: false,
         })?;
         let mut id = 0;
-        let answers = async || {
+        let answers = || {
             id += 1;
-            resolves(namespace, here, id).await.unwrap_or(false)
+            let answer = resolves(namespace, here, id);
+            async { answer.await.unwrap_or(false) }
         };
         ready(&mut program, NAME, here, PATIENCE, answers).await?;
         Ok(Self { program, namespace: namespace.name().into(), leases, _resolver: resolver })

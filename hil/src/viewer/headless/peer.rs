@@ -202,16 +202,38 @@ impl Peer {
             Some(
                 RTCStatsReportEntry::LocalCandidate(candidate)
                 | RTCStatsReportEntry::RemoteCandidate(candidate),
-            ) => candidate.candidate_type.to_string(),
-            _ => RTCIceCandidateType::Prflx.to_string(),
+            ) => candidate.candidate_type,
+            _ => RTCIceCandidateType::Prflx,
         };
+        let local = kind("RTCLocalIceCandidate", &pair.local_candidate_id);
+        let mut remote = kind("RTCRemoteIceCandidate", &pair.remote_candidate_id);
+        if remote == RTCIceCandidateType::Prflx && self.remote_is_a_known_relay().await {
+            remote = RTCIceCandidateType::Relay;
+        }
         let rtt = pair.current_round_trip_time;
         Some(PathInUse {
-            local: kind("RTCLocalIceCandidate", &pair.local_candidate_id),
-            remote: kind("RTCRemoteIceCandidate", &pair.remote_candidate_id),
+            local: local.to_string(),
+            remote: remote.to_string(),
             pair: selected.clone(),
             rtt_ms: (rtt > 0.0).then_some(rtt * 1e3),
         })
+    }
+
+    /// Whether the pair in use leads to an address that was signalled as a relay's. A check that came by it before the
+    /// signal made it peer-reflexive, and the stack leaves it so.
+    async fn remote_is_a_known_relay(&self) -> bool {
+        for receiver in self.connection.get_receivers().await {
+            let Ok(Some(dtls)) = receiver.transport().await else { continue };
+            let ice = dtls.ice_transport();
+            let Ok(Some(pair)) = ice.get_selected_candidate_pair().await else { continue };
+            let Ok(known) = ice.get_remote_candidates().await else { continue };
+            let used = pair.remote();
+            return known.iter().any(|known| {
+                known.typ == RTCIceCandidateType::Relay
+                    && (&known.address, known.port) == (&used.address, used.port)
+            });
+        }
+        false
     }
 
     /// Ends the connection.
