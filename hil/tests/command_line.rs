@@ -157,3 +157,23 @@ fn a_run_that_is_stopped_leaves_nothing_and_reports() {
         }
     }
 }
+
+#[test]
+fn a_probe_that_is_stopped_leaves_nothing() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return println!("not run: it takes root");
+    }
+    let mut probe = Command::new(env!("CARGO_BIN_EXE_p2pcam-hil"))
+        .args(["probe", &scenario("home-to-home.toml"), "--lifetime", "600"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (id, deadline) = (probe.id(), Instant::now() + Duration::from_secs(60));
+    while traces_of(id).len() < 3 {
+        assert!(probe.try_wait().unwrap().is_none() && Instant::now() < deadline, "{:?}", traces_of(id));
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(id as i32), Signal::SIGINT).unwrap();
+    assert_eq!(probe.wait().unwrap().code(), Some(130));
+    assert_eq!(traces_of(id), Vec::<String>::new());
+}

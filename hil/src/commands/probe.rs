@@ -8,7 +8,7 @@ use p2pcam_hil::lab::{
     probe::{Place, probe_between},
 };
 
-use super::files;
+use super::{files, stop::end_when_asked};
 
 /// `probe`
 #[derive(Debug, clap::Args)]
@@ -76,6 +76,7 @@ fn list<T: FromStr>(text: &str) -> Result<Vec<T>, String> {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    end_when_asked()?;
     if let (Some(inside), Some(outside)) = (&args.inside, &args.outside) {
         let (measured, lifetime) =
             probe_between(&inside.0, &outside.0, args.lifetime.map(Duration::from_secs))?;

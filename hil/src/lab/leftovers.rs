@@ -60,10 +60,20 @@ pub fn leftovers() -> Vec<Leftover> {
 /// Removes namespaces whose rig is dead, and ends the programs in them (SIGKILL): those of a lab, or all. Nothing else is
 /// touched.
 pub fn clean(lab: Option<&str>) -> Cleaned {
+    sweep(lab, None)
+}
+
+/// Removes all namespaces that this process has, for when it ends without dropping them; as [`clean`].
+pub fn give_up() -> Cleaned {
+    sweep(None, Some(process::id()))
+}
+
+/// Of a lab or of all, those that this process has, or nobody.
+fn sweep(lab: Option<&str>, whose: Option<u32>) -> Cleaned {
     let mut cleaned = Cleaned::default();
     let begin = lab.map(|lab| format!("{}{lab}-", namespace::PREFIX)).unwrap_or_default();
     for leftover in leftovers().into_iter().filter(|leftover| leftover.namespace.starts_with(&begin)) {
-        if leftover.owner.is_some() {
+        if leftover.owner != whose {
             cleaned.in_use.push(leftover);
             continue;
         }

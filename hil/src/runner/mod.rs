@@ -3,6 +3,7 @@
 mod acts;
 mod course;
 pub mod private;
+mod sides;
 mod weigh;
 
 use std::{
@@ -14,16 +15,17 @@ use std::{
 
 use crate::{
     board::{self, Board, BoardError, BoardOptions, Deployment},
-    lab::{DeviceHost, Lab},
+    lab::{DeviceHost, Lab, wire::Loss},
     record::{Artefact, Cell, Check, Measured, Outcome, Record, Verdict, ms},
     scenario::{
         allow, judge, judge_checks,
-        plan::{BoardKind, Event, Network, Plan, Plant, ServerName, Side, SideName},
+        plan::{BoardKind, Network, Plan, Plant, ServerName, Side},
         unsuited,
     },
     servers::{Programs, Servers, lan::LanServer},
 };
 use course::Cast;
+use sides::sides_after;
 use tempfile::TempDir;
 use weigh::weigh;
 
@@ -124,6 +126,7 @@ impl Station {
         self.plant(plan).await;
         draft.checks = self.check(&plan.device, &plan.viewer, false).await;
         if draft.checks.iter().any(|check| !check.ok) && !options.ignore_checks {
+            self.keep_lab(draft);
             return Ok(());
         }
         let boards = BoardOptions { folder: self.private.path().join(BOARD), ..options.boards.clone() };
@@ -170,7 +173,10 @@ impl Station {
             Err(BoardError::Agent(what)) => Some(what),
             Err(error @ BoardError::Unable { .. }) => return Err(Stop::Skip(error.to_string())),
             // It could be had, but is not there when it is needed: a run that never was is not to look like none wanted.
-            Err(error @ BoardError::Unavailable(_)) => return Err(Stop::Rig(error.to_string())),
+            Err(error @ BoardError::Unavailable(_)) => {
+                self.keep_lab(draft);
+                return Err(Stop::Rig(error.to_string()));
+            }
         };
         if failed.is_none() {
             // It stays up for the next run here: to write its card and to switch it on takes minutes.
@@ -195,6 +201,16 @@ impl Station {
 
     fn keep(&self, files: Vec<Artefact>, from: &Path, to: &Path) -> Vec<Artefact> {
         private::keep(files, from, to, &self.servers.secrets())
+    }
+
+    /// What went over the lines, and the servers' logs.
+    fn keep_lab(&self, draft: &mut Draft) {
+        let folder = draft.folder.clone();
+        let captures = self.lab.write_captures(&folder);
+        draft.files.extend(self.keep(captures, &folder, &folder));
+        draft.files.extend(self.keep(self.servers.artefacts(), &self.private.path().join(SERVERS), &folder));
+        let lan = self.lan.as_ref().map(|(_, lan)| lan.artefacts()).unwrap_or_default();
+        draft.files.extend(self.keep(lan, &self.private.path().join(LAN), &folder));
     }
 
     /// DHCP and DNS where the device needs them: a board with a network card, or one that has to learn of a NAT64.
@@ -227,14 +243,13 @@ impl Station {
                 return;
             }
         }
-        let folder = draft.folder.clone();
-        let captures = self.lab.write_captures(&folder);
-        draft.files.extend(self.keep(captures, &folder, &folder));
-        draft.files.extend(self.keep(self.servers.artefacts(), &self.private.path().join(SERVERS), &folder));
-        let lan = self.lan.as_ref().map(|(_, lan)| lan.artefacts()).unwrap_or_default();
-        draft.files.extend(self.keep(lan, &self.private.path().join(LAN), &folder));
-        let (device, viewer) = sides_after(plan, outcome.steps.len());
-        draft.checks_after = self.check(&device, &viewer, true).await;
+        self.keep_lab(draft);
+        let (device, viewer) = sides_after(plan, draft.outcome.steps.len());
+        // An allocation takes five round trips: over a line with losses it may fail, and a device's fault is not to be
+        // taken for the rig's.
+        let lines = [&device, &viewer].into_iter().flat_map(|side| [side.uplink.up, side.uplink.down]);
+        let sure = lines.into_iter().all(|line| line.loss == Loss::NONE);
+        draft.checks_after = self.check(&device, &viewer, sure).await;
         let (checks, after, outcome) = (&draft.checks, &draft.checks_after, &draft.outcome);
         let verdict = match &failed {
             None => judge(plan, checks, after, &outcome.steps, &outcome.seen),
@@ -300,30 +315,6 @@ fn remove(folder: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// What the sides are after so many of a plan's events, as far as the servers' checks ask.
-fn sides_after(plan: &Plan, events: usize) -> (Side, Side) {
-    let (mut device, mut viewer) = (plan.device.clone(), plan.viewer.clone());
-    let mut timed: Vec<_> = plan.events.iter().collect();
-    timed.sort_by_key(|timed| timed.at);
-    for timed in timed.into_iter().take(events) {
-        let (Event::SetLine { side, .. } | Event::SwitchUplink { side }) = &timed.event else { continue };
-        let side = match side {
-            SideName::Device => &mut device,
-            SideName::Viewer => &mut viewer,
-        };
-        match (&timed.event, side.spare.take()) {
-            (Event::SwitchUplink { .. }, Some(spare)) => {
-                side.spare = Some(std::mem::replace(&mut side.uplink, spare));
-            }
-            (Event::SetLine { up, down, .. }, spare) => {
-                (side.uplink.up, side.uplink.down, side.spare) = (*up, *down, spare);
-            }
-            _ => {}
-        }
-    }
-    (device, viewer)
 }
 
 /// A record for a plan whose station could not even be built.

@@ -376,3 +376,12 @@ fn the_worst_of_several_viewers_counts_and_is_named() {
 
 #[path = "judge_properties.rs"]
 mod properties;
+
+#[test]
+fn an_agent_that_does_not_start_is_the_devices_fault_unless_the_rig_has_one() {
+    let check = |ok| Check { what: "the hub".into(), wanted: "an answer".into(), found: "none".into(), ok };
+    assert_eq!(judge_checks(&[check(true)], &[check(true)]).outcome, Outcome::DeviceFault);
+    let verdict = judge_checks(&[check(true)], &[check(false)]);
+    assert_eq!(verdict.outcome, Outcome::RigFault);
+    assert_eq!(verdict.reasons, ["the hub: it should be an answer, and is none"]);
+}

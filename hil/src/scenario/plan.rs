@@ -2,7 +2,7 @@
 //! a file (`super::read`) or makes one (the matrix) hands it to the runner; nothing in it can be wrong any more but what
 //! only the machine knows.
 
-use std::{collections::BTreeSet, fmt, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -332,8 +332,3 @@ pub enum Plant {
     /// The agent offers no candidates but its host ones: a fault of the device.
     NoReflexive,
 }
-
-/// Address that the device's side gives to its host, behind a router.
-pub const DEVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
-/// The same of the viewer's side.
-pub const VIEWER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 2);

@@ -4,15 +4,16 @@ use std::{
     fmt::Write as _,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-use tokio::time::{sleep, timeout};
 
 use super::{
     ADDRESS, ADDRESS6, HUB_PORT, REALM, SECOND_ADDRESS, SECOND_ADDRESS6, ServerError,
     certificate::{Certificate, write_private},
-    place, stun,
+    channel::Channel,
+    place,
+    ready::ready,
+    stun,
 };
 use crate::{
     lab::namespace::Namespace,
@@ -24,18 +25,12 @@ use crate::{
 const NAME: &str = "coturn";
 /// coturn opens its database, makes its threads and binds its ports in well under a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked whether it is there.
-const PAUSE: Duration = Duration::from_millis(20);
-/// Longest wait for one answer of a server on this machine.
-const ANSWER: Duration = Duration::from_millis(300);
 /// Time to end in order.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// The port of TURN over TLS by RFC 8656 section 18.6.
 const TURNS: u16 = 5349;
 /// Lowest port that no server has by right (RFC 6335 section 6).
 const FIRST_FREE: u16 = 1024;
-/// Lines of its log in a message.
-const TAIL: usize = 12;
 
 /// How coturn is to run, and whether it does.
 #[derive(Debug)]
@@ -93,7 +88,10 @@ impl Coturn {
             log: &self.log,
             pipe_stdout: false,
         })?;
-        ready(&mut program, namespace, &self.listens).await?;
+        for (address, on_udp) in &self.listens {
+            let answers = || async { answers(namespace, *address, *on_udp).await.is_some() };
+            ready(&mut program, NAME, *address, PATIENCE, answers).await?;
+        }
         self.running = Some(program);
         Ok(())
     }
@@ -211,39 +209,13 @@ fn text(
     text
 }
 
-/// Waits until all its ports answer.
-async fn ready(
-    program: &mut Program,
-    namespace: &Namespace,
-    listens: &[(SocketAddr, bool)],
-) -> Result<(), ServerError> {
-    let deadline = Instant::now() + PATIENCE;
-    for (address, on_udp) in listens {
-        while !answers(namespace, *address, *on_udp).await {
-            if let Some(ended) = program.ended_early() {
-                return Err(ended.into());
-            }
-            if Instant::now() >= deadline {
-                let tail = program.log_tail(TAIL);
-                return Err(ServerError::Silent { what: NAME, address: *address, patience: PATIENCE, tail });
-            }
-            sleep(PAUSE).await;
-        }
+async fn answers(namespace: &Namespace, address: SocketAddr, on_udp: bool) -> Option<()> {
+    if on_udp {
+        let request = stun::binding().ok()?;
+        let mut channel = Channel::open(namespace, TurnTransport::Udp, address, "").await.ok()?;
+        channel.ask(&request).await.ok()?;
     }
-    Ok(())
-}
-
-async fn answers(namespace: &Namespace, address: SocketAddr, on_udp: bool) -> bool {
-    let asked = async {
-        if on_udp {
-            let request = stun::binding().ok()?;
-            let mut channel =
-                super::channel::Channel::open(namespace, TurnTransport::Udp, address, "").await.ok()?;
-            channel.ask(&request).await.ok()?;
-        }
-        place::tcp(namespace, address).await.ok()
-    };
-    timeout(ANSWER, asked).await.ok().flatten().is_some()
+    place::tcp(namespace, address).await.ok().map(drop)
 }
 
 #[cfg(test)]

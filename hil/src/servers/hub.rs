@@ -4,15 +4,12 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{ADDRESS, HUB_PORT, ServerError, certificate::write_private, place};
+use super::{ADDRESS, HUB_PORT, ServerError, certificate::write_private, place, ready::ready};
 use crate::{
     lab::namespace::Namespace,
     process::{Program, Spec},
@@ -22,14 +19,8 @@ use crate::{
 const NAME: &str = "the hub";
 /// A debug build on a busy machine takes about a second.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How often it is asked whether it is there.
-const PAUSE: Duration = Duration::from_millis(20);
-/// Longest wait for one answer of a server on this machine.
-const ANSWER: Duration = Duration::from_millis(500);
 /// It says goodbye to devices within a second.
 const GOODBYE: Duration = Duration::from_secs(3);
-/// Lines of its log in a message.
-const TAIL: usize = 12;
 /// Answers of the hub to what is asked here are shorter, in bytes.
 const MAX_ANSWER: usize = 4096;
 
@@ -109,17 +100,8 @@ impl Hub {
             pipe_stdout: false,
         })?;
         let address = SocketAddr::new(ADDRESS.into(), HUB_PORT);
-        let deadline = Instant::now() + PATIENCE;
-        while !matches!(timeout(ANSWER, ask(namespace, address)).await, Ok(Ok(()))) {
-            if let Some(ended) = program.ended_early() {
-                return Err(ended.into());
-            }
-            if Instant::now() >= deadline {
-                let tail = program.log_tail(TAIL);
-                return Err(ServerError::Silent { what: NAME, address, patience: PATIENCE, tail });
-            }
-            sleep(PAUSE).await;
-        }
+        let answers = || async { ask(namespace, address).await.is_ok() };
+        ready(&mut program, NAME, address, PATIENCE, answers).await?;
         self.running = Some(program);
         Ok(())
     }

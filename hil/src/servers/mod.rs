@@ -11,6 +11,7 @@ mod error;
 mod hub;
 pub mod lan;
 mod place;
+mod ready;
 mod stun;
 
 use std::{

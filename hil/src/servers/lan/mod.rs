@@ -12,9 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::{ADDRESS, ADDRESS6, HUB_NAME, ServerError, TURN_NAME, place};
+use super::{
+    ADDRESS, ADDRESS6, HUB_NAME, ServerError, TURN_NAME, place,
+    ready::{TAIL, ready},
+};
 use crate::{
     lab::{Lab, build::BOARD_INTERFACE, build::Lan, namespace::Namespace},
     process::{self, Program, Spec, find},
@@ -30,14 +33,10 @@ const NAME: &str = "dnsmasq";
 const LEASE: &str = "2m";
 /// It starts in milliseconds on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often files and sockets are looked at.
+/// How often the leases are looked at.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Longest wait for one answer of a server on this machine.
-const ANSWER: Duration = Duration::from_millis(200);
 /// The kernel makes an interface's link-local address of its MAC address (ip-sysctl, `addr_gen_mode`).
 const EUI64: &str = "0";
-/// Lines of its log in a message.
-const TAIL: usize = 12;
 /// Addresses of the name that tells a NAT64's prefix (RFC 7050 section 8.2), in IPv4 and with the prefix that the lab
 /// uses, which is the well-known one (RFC 6052 section 2.1).
 const TELLS_PREFIX: [&str; 2] =
@@ -117,7 +116,13 @@ impl LanServer {
             log: &folder.join("dnsmasq.log"),
             pipe_stdout: false,
         })?;
-        ready(&mut program, namespace, here).await?;
+        let mut id = 0;
+        let answers = || {
+            id += 1;
+            let answer = resolves(namespace, here, id);
+            async { answer.await.unwrap_or(false) }
+        };
+        ready(&mut program, NAME, here, PATIENCE, answers).await?;
         Ok(Self { program, namespace: namespace.name().into(), leases, _resolver: resolver })
     }
 
@@ -238,25 +243,6 @@ fn dhcp(lan: &Lan) -> Vec<String> {
 
 fn netmask(prefix: u8) -> Ipv4Addr {
     Ipv4Addr::from(u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0))
-}
-
-async fn ready(program: &mut Program, namespace: &Namespace, at: SocketAddr) -> Result<(), ServerError> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut id = 0;
-    loop {
-        id += 1;
-        if matches!(timeout(ANSWER, resolves(namespace, at, id)).await, Ok(Ok(true))) {
-            return Ok(());
-        }
-        if let Some(ended) = program.ended_early() {
-            return Err(ended.into());
-        }
-        if Instant::now() >= deadline {
-            let tail = program.log_tail(TAIL);
-            return Err(ServerError::Silent { what: NAME, address: at, patience: PATIENCE, tail });
-        }
-        sleep(PAUSE).await;
-    }
 }
 
 async fn resolves(namespace: &Namespace, at: SocketAddr, id: u16) -> io::Result<bool> {
