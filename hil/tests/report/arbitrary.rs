@@ -116,13 +116,13 @@ pub fn record() -> impl Strategy<Value = Record> {
             .prop_map(|(ms, side, direction, passed, lost)| LineSample { ms, side, direction, passed, lost });
     let file = (words(), words()).prop_map(|(what, path)| Artefact { what, path: PathBuf::from(path) });
     let named = (words(), words(), option::of(cell), prop_oneof![Just("local".to_owned()), words()]);
-    let numbers = (any::<u64>(), any::<u64>(), figure());
+    let numbers = (figure(), any::<u64>(), any::<u64>(), figure());
     let content =
         (vec(check, 0..3), vec(step, 0..4), vec(seen, 0..3), vec(line, 0..8), vec(file, 0..3), verdict());
     (named, numbers, content).prop_map(
         |(
             (scenario, about, cell, board),
-            (seed, began, took_ms),
+            (slower, seed, began, took_ms),
             (checks, steps, viewers, lines, files, verdict),
         )| {
             Record {
@@ -130,6 +130,7 @@ pub fn record() -> impl Strategy<Value = Record> {
                 about,
                 cell,
                 board,
+                slower,
                 seed,
                 began,
                 took_ms,
