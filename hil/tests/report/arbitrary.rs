@@ -116,13 +116,13 @@ pub fn record() -> impl Strategy<Value = Record> {
             .prop_map(|(ms, side, direction, passed, lost)| LineSample { ms, side, direction, passed, lost });
     let file = (words(), words()).prop_map(|(what, path)| Artefact { what, path: PathBuf::from(path) });
     let named = (words(), words(), option::of(cell), prop_oneof![Just("local".to_owned()), words()]);
-    let numbers = (figure(), any::<u64>(), any::<u64>(), figure());
+    let numbers = (any::<u64>(), any::<u64>(), figure(), 1.0..10.0_f64);
     let content =
         (vec(check, 0..3), vec(step, 0..4), vec(seen, 0..3), vec(line, 0..8), vec(file, 0..3), verdict());
     (named, numbers, content).prop_map(
         |(
             (scenario, about, cell, board),
-            (slower, seed, began, took_ms),
+            (seed, began, took_ms, slower),
             (checks, steps, viewers, lines, files, verdict),
         )| {
             Record {
