@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
 
@@ -29,6 +29,9 @@ use crate::{
 
 /// A talker that sends nothing for this long gives the speaker back.
 const TALK_IDLE: Duration = Duration::from_secs(3);
+/// A viewer sends RTCP several times a second. Silence for this long may mean that this device's own way out is gone, and
+/// the link with it: a router that was restarted has forgotten both, and says so only to who asks.
+const QUIET: Duration = Duration::from_secs(1);
 /// A session without any deadline of its own looks around this often.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
@@ -45,6 +48,8 @@ pub(super) struct Session {
     pub id: SessionId,
     pub shared: Arc<Shared>,
     pub outbox: mpsc::Sender<Envelope>,
+    /// Makes the link ask whether its other end is still there.
+    pub doubt: Arc<Notify>,
     pub commands: mpsc::Receiver<Command>,
     pub stop: CancellationToken,
     pub endpoint: Endpoint,
@@ -55,6 +60,8 @@ struct Running {
     peer: Option<Peer>,
     trickle: Trickle,
     started: Instant,
+    /// When a datagram came last, and whether the link was doubted since.
+    heard: (Instant, bool),
     connected: bool,
     ever_connected: bool,
     video: Option<VideoSubscription>,
@@ -78,6 +85,7 @@ impl Session {
             peer: None,
             trickle: Trickle::default(),
             started: now,
+            heard: (now, false),
             connected: false,
             ever_connected: false,
             video: None,
@@ -134,6 +142,10 @@ impl Session {
 
     /// Does what time is due for.
     fn tick(&self, run: &mut Running, now: Instant) -> Option<End> {
+        if run.connected && !run.heard.1 && now >= run.heard.0 + QUIET {
+            run.heard.1 = true;
+            self.doubt.notify_one();
+        }
         if let Some(peer) = &mut run.peer
             && peer.poll_timeout().is_some_and(|due| due <= now)
         {
@@ -150,6 +162,9 @@ impl Session {
         let mut wake = Instant::now() + IDLE_TICK;
         if let Some(timer) = run.peer.as_mut().and_then(Peer::poll_timeout) {
             wake = wake.min(timer);
+        }
+        if run.connected && !run.heard.1 {
+            wake = wake.min(run.heard.0 + QUIET);
         }
         if !run.ever_connected {
             wake = wake.min(run.started + self.shared.connect_timeout);
@@ -275,6 +290,7 @@ impl Session {
                 }
             }
             EndpointEvent::Datagram { local, from, data, at } => {
+                run.heard = (at, false);
                 if let Some(peer) = &mut run.peer {
                     peer.handle_datagram(at, local, from, data);
                 }

@@ -240,6 +240,7 @@ impl Sessions {
             id: id.clone(),
             shared: self.0.clone(),
             outbox: link.outbox.clone(),
+            doubt: link.doubt.clone(),
             commands: inbox,
             stop: goodbye.child_token(),
             endpoint,

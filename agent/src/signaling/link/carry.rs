@@ -72,7 +72,7 @@ pub(super) async fn converse(
     backlog: &mut Backlog,
     intake: &mut Intake,
 ) -> End {
-    let Carrier { events, outbox } = carrier;
+    let Carrier { events, outbox, .. } = carrier;
     let (reply, mut replies) = mpsc::channel(REPLIES);
     let end = tokio::select! {
         end = listen(ear, intake, events, &reply) => end,
@@ -106,7 +106,7 @@ pub(super) async fn meanwhile<T>(
     backlog: &mut Backlog,
     work: impl Future<Output = T>,
 ) -> Option<T> {
-    let Carrier { events, outbox } = carrier;
+    let Carrier { events, outbox, .. } = carrier;
     tokio::pin!(work);
     loop {
         tokio::select! {

@@ -15,9 +15,9 @@ pub mod token;
 pub mod unix;
 pub mod websocket;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 pub use metrics::LinkMetrics;
 
@@ -45,6 +45,8 @@ pub struct Link {
     pub events: mpsc::Receiver<LinkEvent>,
     /// What goes out.
     pub outbox: mpsc::Sender<Envelope>,
+    /// The sessions have reason to think that the way out is gone: the carrier asks the other end, if it can.
+    pub doubt: Arc<Notify>,
 }
 
 impl Link {
@@ -63,11 +65,15 @@ pub struct Carrier {
     pub events: mpsc::Sender<LinkEvent>,
     /// What the sessions want sent.
     pub outbox: mpsc::Receiver<Envelope>,
+    /// See [`Link::doubt`].
+    pub doubt: Arc<Notify>,
 }
 
 /// A link and the end for the task that carries it. In process, the hub holds the carrier's end.
 pub fn pair(name: impl Into<String>) -> (Link, Carrier) {
     let (event_in, events) = mpsc::channel(QUEUE);
     let (outbox, out) = mpsc::channel(QUEUE);
-    (Link { name: name.into(), events, outbox }, Carrier { events: event_in, outbox: out })
+    let doubt = Arc::new(Notify::new());
+    let link = Link { name: name.into(), events, outbox, doubt: doubt.clone() };
+    (link, Carrier { events: event_in, outbox: out, doubt })
 }

@@ -9,11 +9,13 @@ pub(super) struct Pace {
     pub(super) ping: Duration,
     /// Of silence, after which the connection counts as dead: three pings unanswered.
     pub(super) dead: Duration,
+    /// Of silence after a doubt, with a ping at its beginning: many round trips of a slow line.
+    pub(super) doubt: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { ping: Duration::from_secs(15), dead: Duration::from_secs(45) }
+        Self { ping: Duration::from_secs(15), dead: Duration::from_secs(45), doubt: Duration::from_secs(3) }
     }
 }
 
@@ -31,34 +33,48 @@ pub(super) struct Liveness {
     pace: Pace,
     heard: Instant,
     pinged: Instant,
+    /// Since when there is a doubt, and whether its ping is out.
+    doubted: Option<(Instant, bool)>,
 }
 
 impl Liveness {
     pub(super) fn new(pace: Pace, now: Instant) -> Self {
-        Self { pace, heard: now, pinged: now }
+        Self { pace, heard: now, pinged: now, doubted: None }
     }
 
     /// Something came from the hub, a pong or anything else.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
+        self.doubted = None;
+    }
+
+    /// There is reason to think that the hub cannot be reached any more: it is asked at once.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        self.doubted.get_or_insert((now, false));
     }
 
     /// When to ask [`Self::pulse`] again.
     pub(super) fn due(&self) -> Instant {
-        (self.pinged + self.pace.ping).min(self.dead())
+        let ping = match self.doubted {
+            Some((since, false)) => since,
+            _ => self.pinged + self.pace.ping,
+        };
+        ping.min(self.dead())
     }
 
     /// When silence up to then means that the hub is gone.
     pub(super) fn dead(&self) -> Instant {
-        self.heard + self.pace.dead
+        let dead = self.heard + self.pace.dead;
+        self.doubted.map_or(dead, |(since, _)| dead.min(since + self.pace.doubt))
     }
 
     /// What to do at `now`; counts the ping that it asks for.
     pub(super) fn pulse(&mut self, now: Instant) -> Pulse {
         if now >= self.dead() {
             Pulse::Dead
-        } else if now >= self.pinged + self.pace.ping {
+        } else if now >= self.due() {
             self.pinged = now;
+            self.doubted = self.doubted.map(|(since, _)| (since, true));
             Pulse::Ping
         } else {
             Pulse::Wait
@@ -77,6 +93,23 @@ mod tests {
         let mut liveness = Liveness::new(Pace::default(), start);
         let pulses: Vec<Pulse> = [1, 15, 16, 30, 44, 45].map(|s| liveness.pulse(at(s))).to_vec();
         assert_eq!(pulses, [Pulse::Wait, Pulse::Ping, Pulse::Wait, Pulse::Ping, Pulse::Wait, Pulse::Dead]);
+    }
+
+    #[test]
+    fn a_doubt_asks_at_once_and_3_s_without_an_answer_are_the_end() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut liveness = Liveness::new(Pace::default(), start);
+        liveness.doubt(at(5));
+        assert_eq!(liveness.due(), at(5));
+        assert_eq!([5, 6].map(|s| liveness.pulse(at(s))), [Pulse::Ping, Pulse::Wait]);
+        liveness.heard(at(6));
+        assert_eq!([7, 8, 20].map(|s| liveness.pulse(at(s))), [Pulse::Wait, Pulse::Wait, Pulse::Ping]);
+        liveness.doubt(at(21));
+        liveness.doubt(at(23));
+        assert_eq!(liveness.pulse(at(21)), Pulse::Ping);
+        assert_eq!(liveness.due(), at(24));
+        assert_eq!([23, 24].map(|s| liveness.pulse(at(s))), [Pulse::Wait, Pulse::Dead]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use self::{
@@ -133,7 +134,7 @@ impl Hub {
         let liveness = Arc::new(Mutex::new(Liveness::new(self.pace, Instant::now())));
         let (sink, stream) = socket.split();
         let mut ear = SocketEar { stream, liveness: Arc::clone(&liveness), broken: None };
-        let mut pen = SocketPen { sink, liveness, begun: false };
+        let mut pen = SocketPen { sink, liveness, begun: false, doubt: Arc::clone(&carrier.doubt) };
         let end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake).await;
         self.metrics.up.set(0);
         match end {
@@ -208,6 +209,7 @@ struct SocketPen {
     liveness: Arc<Mutex<Liveness>>,
     /// The message is in the socket's buffer already and needs only be flushed.
     begun: bool,
+    doubt: Arc<Notify>,
 }
 
 impl SocketPen {
@@ -225,7 +227,7 @@ impl SocketPen {
 
 impl Pen for SocketPen {
     async fn write(&mut self, json: &str) -> Result<(), String> {
-        let Self { sink, liveness, begun } = self;
+        let Self { sink, liveness, begun, .. } = self;
         let out = async {
             if !*begun {
                 sink.feed(Message::text(json)).await?;
@@ -242,10 +244,13 @@ impl Pen for SocketPen {
     }
 
     async fn tend(&mut self) -> Result<(), String> {
-        let Self { sink, liveness, .. } = self;
+        let Self { sink, liveness, doubt, .. } = self;
         loop {
             let due = lock(liveness).due();
-            tokio::time::sleep_until(due.into()).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {}
+                () = doubt.notified() => lock(liveness).doubt(Instant::now()),
+            }
             let pulse = lock(liveness).pulse(Instant::now());
             match pulse {
                 Pulse::Wait => {}
