@@ -41,8 +41,9 @@ const FAILED: Duration = Duration::from_millis(12_500);
 const KEEPALIVE: Duration = Duration::from_millis(500);
 /// From the start of the checks on, a direct pair is taken as soon as it works ...
 const ACCEPT_DIRECT: Duration = Duration::ZERO;
-/// ... one of an address that was not signalled yet, which may be a relay's, when the signal had time to come ...
-const ACCEPT_UNKNOWN: Duration = Duration::from_millis(100);
+/// ... one of an address that was not signalled yet, which may be a relay's, when a direct one that lost its first two
+/// checks to a NAT had time to answer the third ...
+const ACCEPT_UNKNOWN: Duration = Duration::from_millis(200);
 /// ... and a relay when direct ones had ten checks and did not answer: the stack does not change over from a relay that
 /// was taken too early.
 const ACCEPT_RELAY: Duration = Duration::from_millis(500);
