@@ -99,20 +99,14 @@ impl Station {
         let verdict = verdict.unwrap_or_else(|| judge(plan, &checks, &[], &outcome.steps, &outcome.seen));
         let course::Outcome { steps, seen, lines, .. } = outcome;
         Record {
-            scenario: plan.name.clone(),
-            about: plan.about.clone(),
-            cell,
-            board: options.board.to_string(),
-            slower: options.slower,
-            seed: plan.seed,
-            began: began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            began: seconds_since_1970(began),
             took_ms: ms(since.elapsed()),
             checks: [checks, checks_after].concat(),
             steps,
             viewers: seen,
             lines,
             files: relative(files, &options.folder),
-            verdict,
+            ..record(plan, options, cell, verdict)
         }
     }
 
@@ -319,6 +313,17 @@ fn remove(folder: &Path) -> std::io::Result<()> {
 
 /// A record for a plan whose station could not even be built.
 pub fn not_built(plan: &Plan, options: &Options, cell: Option<Cell>, why: &anyhow::Error) -> Record {
+    let reasons = vec![format!("{why:#}")];
+    record(
+        plan,
+        options,
+        cell,
+        Verdict { outcome: Outcome::RigFault, measured: Measured::default(), reasons },
+    )
+}
+
+/// A record of nothing but a verdict.
+fn record(plan: &Plan, options: &Options, cell: Option<Cell>, verdict: Verdict) -> Record {
     Record {
         scenario: plan.name.clone(),
         about: plan.about.clone(),
@@ -326,19 +331,19 @@ pub fn not_built(plan: &Plan, options: &Options, cell: Option<Cell>, why: &anyho
         board: options.board.to_string(),
         slower: options.slower,
         seed: plan.seed,
-        began: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        began: seconds_since_1970(SystemTime::now()),
         took_ms: 0.0,
         checks: Vec::new(),
         steps: Vec::new(),
         viewers: Vec::new(),
         lines: Vec::new(),
         files: Vec::new(),
-        verdict: Verdict {
-            outcome: Outcome::RigFault,
-            measured: Measured::default(),
-            reasons: vec![format!("{why:#}")],
-        },
+        verdict,
     }
+}
+
+fn seconds_since_1970(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Paths as the report names them.

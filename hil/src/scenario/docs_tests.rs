@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::scenario::{event, example, expect, keys, read};
+use p2pcam_agent::signaling::message::code;
+
+use crate::scenario::{event, example, keys, read};
 
 const DOCS: &str = include_str!("../../../docs/scenarios.md");
 
@@ -118,5 +120,5 @@ fn error_codes_are_those_of_the_protocol() {
         .map_while(|line| line.strip_prefix("| `"))
         .filter_map(|row| row.split('`').next())
         .collect();
-    assert_eq!(codes, expect::CODES);
+    assert_eq!(codes, code::ALL);
 }

@@ -18,24 +18,6 @@ const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fro
 const PATHS: [(&str, PathKind); 3] =
     [("direct", PathKind::Direct), ("relayed", PathKind::Relayed), ("none", PathKind::None)];
 
-/// Codes of errors (docs/protocol.md); a test compares.
-pub(super) const CODES: [&str; 14] = [
-    code::MALFORMED,
-    code::TOO_LARGE,
-    code::TOO_MANY_MESSAGES,
-    code::TOO_MANY_SESSIONS,
-    code::UNKNOWN_SESSION,
-    code::DUPLICATE_SESSION,
-    code::WRONG_STATE,
-    code::BAD_SDP,
-    code::BAD_CANDIDATE,
-    code::NO_COMMON_CODEC,
-    code::NO_PATH,
-    code::DEVICE_OFFLINE,
-    code::LINK_BUSY,
-    code::INTERNAL,
-];
-
 /// Reads `[expect]`; what is left out is measured all the same.
 pub(super) fn read(notes: &mut Notes, top: &Section<'_>) -> Expect {
     let Some(section) = top.section(notes, "expect", &keys::EXPECT) else { return Expect::default() };
@@ -47,12 +29,12 @@ pub(super) fn read(notes: &mut Notes, top: &Section<'_>) -> Expect {
         kbps: bitrate(notes, &section),
         av_sync: section.time(notes, "av-sync", TIMES),
         error: section.read(notes, "error", "a code of docs/protocol.md, as in \"no-path\"", |text| {
-            if CODES.contains(&text) {
+            if code::ALL.contains(&text) {
                 return Ok(text.to_owned());
             }
             Err(Trouble::new(format!("there is no error \"{}\"", shown(text)))
-                .allowed(CODES.join(", "))
-                .meant(text, CODES))
+                .allowed(code::ALL.join(", "))
+                .meant(text, code::ALL))
         }),
         error_text: section.read(notes, "error-text", "words that the viewer must be told", |text| {
             if text.trim().is_empty() {

@@ -206,6 +206,23 @@ pub mod code {
     pub const LINK_BUSY: &str = "link-busy";
     /// The device failed; the message says how.
     pub const INTERNAL: &str = "internal";
+    /// All of them.
+    pub const ALL: [&str; 14] = [
+        MALFORMED,
+        TOO_LARGE,
+        TOO_MANY_MESSAGES,
+        TOO_MANY_SESSIONS,
+        UNKNOWN_SESSION,
+        DUPLICATE_SESSION,
+        WRONG_STATE,
+        BAD_SDP,
+        BAD_CANDIDATE,
+        NO_COMMON_CODEC,
+        NO_PATH,
+        DEVICE_OFFLINE,
+        LINK_BUSY,
+        INTERNAL,
+    ];
 }
 
 impl Envelope {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use p2pcam_agent::signaling::message::code;
+
 use super::stills::{Still, Stills};
 use crate::{
     record::{Seen, Step},
-    scenario::{expect::CODES, plan::PathKind},
+    scenario::plan::PathKind,
     viewer::Event,
 };
 
@@ -97,7 +99,7 @@ impl<'a> Watched<'a> {
                 let path = if relayed { PathKind::Relayed } else { PathKind::Direct };
                 self.path = Some((path, format!("{local}-{remote}")));
             }
-            Event::Error { ms, code, message } if CODES.contains(&code.as_str()) => {
+            Event::Error { ms, code, message } if code::ALL.contains(&code.as_str()) => {
                 self.told.push((*ms, code, message));
             }
             Event::Error { code, message, .. } => self.own.push((code, message)),
