@@ -51,7 +51,6 @@ async fn both_sides_are_answered_through_their_routers_as_far_as_their_networks_
         let checks = servers.check(&lab, &plan.device, &plan.viewer).await;
         println!("{policy:?}: {} checks in {:?}", checks.len(), began.elapsed());
         assert_eq!(bad(&checks), Vec::<&Check>::new());
-        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
         assert_eq!(checks.len(), 10, "hub, STUN and three ways to TURN, from two sides");
         let stun = checks.iter().find(|check| check.what.starts_with("STUN")).expect("one about STUN");
         assert!(stun.found.starts_with("sees 198.51.100.1:"), "the router's address: {stun:?}");
