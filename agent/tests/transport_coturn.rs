@@ -16,7 +16,7 @@ use p2pcam_agent::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
     transport::{
-        BindingQuery, CandidateKind, Endpoint, EndpointEvent, LocalCandidate, Servers, Step, Transport,
+        BindingQuery, CandidateKind, Endpoint, EndpointEvent, LocalCandidate, Path, Servers, Step, Transport,
     },
 };
 use tempfile::TempDir;
@@ -161,7 +161,7 @@ async fn relayed(endpoint: &mut Endpoint) -> SocketAddr {
 
 async fn datagram(endpoint: &mut Endpoint) -> (SocketAddr, SocketAddr, Vec<u8>) {
     match timeout(DEADLINE, endpoint.next()).await.expect("a datagram comes") {
-        EndpointEvent::Datagram { local, from, data, .. } => (local, from, data.to_vec()),
+        EndpointEvent::Datagram { path, data, .. } => (path.local, path.remote, data.to_vec()),
         other => panic!("a datagram was expected, not {other:?}"),
     }
 }
@@ -261,7 +261,7 @@ async fn data_goes_both_ways_through(carrier: &str) {
     let check = [0, 1, 0, 0];
     timeout(DEADLINE, async {
         loop {
-            a.send(at_a, at_b, &check);
+            a.send(Path::udp(at_a, at_b), &check);
             if timeout(Duration::from_millis(100), b.next()).await.is_ok() {
                 break;
             }
@@ -274,9 +274,9 @@ async fn data_goes_both_ways_through(carrier: &str) {
         for round in 0..20_u8 {
             let mut packet = vec![round; size];
             packet[0] = 0x80;
-            b.send(at_b, at_a, &packet);
+            b.send(Path::udp(at_b, at_a), &packet);
             assert_eq!(datagram(&mut a).await, (at_a, at_b, packet.clone()));
-            a.send(at_a, at_b, &packet);
+            a.send(Path::udp(at_a, at_b), &packet);
             let mut got = datagram(&mut b).await;
             while got.2 == check {
                 got = datagram(&mut b).await;

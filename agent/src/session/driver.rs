@@ -189,7 +189,7 @@ impl Session {
 
     fn transmit(&self, peer: &mut Peer) {
         while let Some(out) = peer.poll_transmit() {
-            self.endpoint.send(out.local, out.to, &out.data);
+            self.endpoint.send(out.path, &out.data);
         }
     }
 
@@ -289,10 +289,10 @@ impl Session {
                     self.send(Body::Candidate(None));
                 }
             }
-            EndpointEvent::Datagram { local, from, data, at } => {
+            EndpointEvent::Datagram { path, data, at } => {
                 run.heard = (at, false);
                 if let Some(peer) = &mut run.peer {
-                    peer.handle_datagram(at, local, from, data);
+                    peer.handle_datagram(at, path, data);
                 }
             }
         }

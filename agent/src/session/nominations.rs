@@ -14,7 +14,10 @@ use std::{
 
 use crate::{
     signaling::candidate::{self, Address, CandidateType},
-    transport::demux::{Packet, TransactionId, classify, stun_attribute},
+    transport::{
+        Path,
+        demux::{Packet, TransactionId, classify, stun_attribute},
+    },
 };
 
 /// A nomination of lower priority is followed only after so long a silence on the pair in use: a browser that has taken a
@@ -32,13 +35,6 @@ const ATTR_USE_CANDIDATE: u16 = 0x0025;
 /// The first bytes of a binding success response (RFC 8489 section 5).
 const SUCCESS: [u8; 2] = [0x01, 0x01];
 
-/// Both ends of a path, as datagrams name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
-}
-
 /// A candidate that was told in signalling.
 #[derive(Debug)]
 struct Told {
@@ -50,7 +46,7 @@ struct Told {
 /// The pair in use.
 #[derive(Clone, Copy, Debug)]
 struct Chosen {
-    pair: Pair,
+    pair: Path,
     priority: u64,
     /// When anything last came by it.
     heard: Instant,
@@ -62,11 +58,11 @@ pub(super) struct Nominations {
     local: Vec<Told>,
     remote: Vec<Told>,
     /// The viewer's nominating checks that the stack has not answered yet.
-    asked: VecDeque<(TransactionId, Pair, u64)>,
+    asked: VecDeque<(TransactionId, Path, u64)>,
     /// The stack's own checks that went out on another pair than it meant.
-    moved: VecDeque<(TransactionId, Pair)>,
+    moved: VecDeque<(TransactionId, Path)>,
     /// What the stack sends on.
-    own: Option<Pair>,
+    own: Option<Path>,
     chosen: Option<Chosen>,
     changed: bool,
 }
@@ -83,7 +79,7 @@ impl Nominations {
     }
 
     /// A datagram that came by `pair`; gives the pair that the stack is to see.
-    pub(super) fn incoming(&mut self, now: Instant, pair: Pair, datagram: &[u8]) -> Pair {
+    pub(super) fn incoming(&mut self, now: Instant, pair: Path, datagram: &[u8]) -> Path {
         let in_use = self.chosen.as_mut().filter(|chosen| chosen.pair == pair);
         if let Some(chosen) = in_use {
             chosen.heard = now;
@@ -105,7 +101,7 @@ impl Nominations {
     }
 
     /// A datagram that the stack sends by `pair`; gives the pair that it goes out by.
-    pub(super) fn outgoing(&mut self, now: Instant, pair: Pair, datagram: &[u8]) -> Pair {
+    pub(super) fn outgoing(&mut self, now: Instant, pair: Path, datagram: &[u8]) -> Path {
         let chosen = self.chosen.map(|chosen| chosen.pair);
         match classify(datagram) {
             Packet::StunRequest { id, .. } if self.own == Some(pair) => {
@@ -146,7 +142,7 @@ impl Nominations {
         })
     }
 
-    fn nominated(&mut self, now: Instant, pair: Pair, priority: u64) {
+    fn nominated(&mut self, now: Instant, pair: Path, priority: u64) {
         if let Some(chosen) = &self.chosen {
             let silent = now.saturating_duration_since(chosen.heard) >= SILENCE;
             if chosen.pair == pair || (priority <= chosen.priority && !silent) {
@@ -159,7 +155,7 @@ impl Nominations {
 
     /// RFC 8445 section 6.1.2.3, the viewer controlling. A candidate that was not told is a peer reflexive one, whose
     /// priority the check brings along (section 7.3.1.3).
-    fn priority(&self, pair: Pair, check: &[u8]) -> u64 {
+    fn priority(&self, pair: Path, check: &[u8]) -> u64 {
         let brought = || stun_attribute(check, ATTR_PRIORITY)?.try_into().ok().map(u32::from_be_bytes);
         let controlling =
             find(&self.remote, pair.remote).map(|told| told.priority).or_else(brought).unwrap_or(0);

@@ -8,8 +8,8 @@ const DEVICE: &str = "192.0.2.1:5000";
 const RELAY: &str = "203.0.113.9:7000";
 const DIRECT: &str = "198.51.100.1:6000";
 
-fn pair(remote: &str) -> Pair {
-    Pair { local: DEVICE.parse().unwrap(), remote: remote.parse().unwrap() }
+fn pair(remote: &str) -> Path {
+    Path::udp(DEVICE.parse().unwrap(), remote.parse().unwrap())
 }
 
 fn message(kind: u16, id: u8, attributes: &[u8]) -> Vec<u8> {
@@ -63,7 +63,7 @@ impl Course {
     }
 
     /// Where media goes that the stack sends by the relay.
-    fn media(&mut self) -> Pair {
+    fn media(&mut self) -> Path {
         self.nominations.outgoing(self.now, pair(RELAY), &MEDIA)
     }
 

@@ -37,14 +37,17 @@ use rtc::{
 use super::{
     feedback::{GUARD_SLOT, NackGuard, Passing, RequestTap, TAP_SLOT},
     negotiation::{AudioChoice, VideoChoice},
-    nominations::{Nominations, Pair},
+    nominations::Nominations,
     packets::{AudioPackets, RtpClock, RtpStream, VideoPackets, uri},
     reports::{CaptureReports, REPORT_SLOT},
     tracks::{self, AUDIO_TRACK, Seeds, VIDEO_TRACK, extension_ids},
 };
-use crate::media::{
-    audio::{AudioCodec, AudioFrame},
-    video::{AccessUnit, VideoCodec},
+use crate::{
+    media::{
+        audio::{AudioCodec, AudioFrame},
+        video::{AccessUnit, VideoCodec},
+    },
+    transport::{self, Path},
 };
 
 /// How long a peer may be without any packet before its path counts as lost, and before it counts as gone.
@@ -77,10 +80,8 @@ pub struct Answering<'a> {
 /// A datagram to send.
 #[derive(Debug)]
 pub struct Transmit {
-    /// The local candidate's address that it goes out from.
-    pub local: SocketAddr,
-    /// Where to.
-    pub to: SocketAddr,
+    /// How it goes out.
+    pub path: Path,
     /// DTLS, STUN, SRTP or SRTCP.
     pub data: BytesMut,
 }
@@ -287,18 +288,21 @@ impl Peer {
         Ok(())
     }
 
-    /// A datagram that came to the local candidate's address `local`.
-    pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, from: SocketAddr, data: BytesMut) {
-        let pair = self.nominations.incoming(now, Pair { local, remote: from }, &data);
+    /// A datagram that came by `path`.
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, data: BytesMut) {
+        let known = self.nominations.incoming(now, path, &data);
         let transport = TransportContext {
-            local_addr: pair.local,
-            peer_addr: pair.remote,
+            local_addr: known.local,
+            peer_addr: known.remote,
             ecn: None,
-            transport_protocol: TransportProtocol::UDP,
+            transport_protocol: match known.protocol {
+                transport::Protocol::Udp => TransportProtocol::UDP,
+                transport::Protocol::Tcp => TransportProtocol::TCP,
+            },
         };
         if let Err(e) = self.pc.handle_read(TaggedBytesMut { now, transport, message: data }) {
             // A peer's bytes: what cannot be read is dropped.
-            tracing::trace!("datagram from {from} dropped: {e}");
+            tracing::trace!("datagram from {} dropped: {e}", path.remote);
         }
     }
 
@@ -317,9 +321,13 @@ impl Peer {
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let out = self.pc.poll_write()?;
-        let pair = Pair { local: out.transport.local_addr, remote: out.transport.peer_addr };
-        let pair = self.nominations.outgoing(out.now, pair, &out.message);
-        Some(Transmit { local: pair.local, to: pair.remote, data: out.message })
+        let protocol = match out.transport.transport_protocol {
+            TransportProtocol::TCP => transport::Protocol::Tcp,
+            _ => transport::Protocol::Udp,
+        };
+        let path = Path { protocol, local: out.transport.local_addr, remote: out.transport.peer_addr };
+        let path = self.nominations.outgoing(out.now, path, &out.message);
+        Some(Transmit { path, data: out.message })
     }
 
     /// The next thing that happened.

@@ -88,13 +88,13 @@ fn run_moved(
             net.events.push(event);
         }
         while let Some(out) = net.peer.poll_transmit() {
-            assert_eq!(out.local, local);
-            if out.to != from {
+            assert_eq!(out.path.local, local);
+            if out.path.remote != from {
                 first.push(out.data);
                 continue;
             }
             if let Some(answer) = secrets.answer(&out.data).filter(|_| answering) {
-                net.peer.handle_datagram(net.now, local, from, answer);
+                net.peer.handle_datagram(net.now, Path::udp(local, from), answer);
             }
             there.push(out.data);
         }
@@ -114,7 +114,7 @@ fn moved() -> (Net, Secrets) {
     // The first makes the device check the pair itself, the second finds it to work.
     for _ in 0..2 {
         let (local, from) = (DEVICE.parse().expect("address"), ELSEWHERE.parse().expect("address"));
-        net.peer.handle_datagram(net.now, local, from, secrets.nominating());
+        net.peer.handle_datagram(net.now, Path::udp(local, from), secrets.nominating());
         run_moved(&mut net, &secrets, Duration::from_millis(50), true);
     }
     (net, secrets)

@@ -119,7 +119,10 @@ impl Net {
             self.events.push(event);
         }
         while let Some(out) = self.peer.poll_transmit() {
-            assert_eq!((out.local.to_string().as_str(), out.to.to_string().as_str()), (DEVICE, VIEWER));
+            assert_eq!(
+                (out.path.local.to_string().as_str(), out.path.remote.to_string().as_str()),
+                (DEVICE, VIEWER)
+            );
             self.sent += 1;
             if self.lose_every == 0 || !self.sent.is_multiple_of(self.lose_every) {
                 self.wire.push((self.now + self.delay, true, out.data));
@@ -143,7 +146,7 @@ impl Net {
                 if let Packet::StunRequest { ufrag, .. } = classify(&data) {
                     self.requests.extend(ufrag.map(ToOwned::to_owned));
                 }
-                self.peer.handle_datagram(self.now, local, from, data);
+                self.peer.handle_datagram(self.now, Path::udp(local, from), data);
             }
         }
         self.peer.handle_timeout(self.now);

@@ -10,6 +10,43 @@ const COMPONENT: u32 = 1;
 /// What stands for a related address that is not told (RFC 8839 section 5.1).
 const HIDDEN_PORT: u16 = 9;
 
+/// What carries datagrams to and from a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// UDP; also what a relay speaks with the viewer.
+    Udp,
+    /// Connections that viewers open to this device (RFC 6544 `passive`), each datagram in a frame (RFC 4571).
+    Tcp,
+}
+
+impl Protocol {
+    /// The word in the candidate line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// Both ends of a way that datagrams take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// What carries them.
+    pub protocol: Protocol,
+    /// The base of one of this device's candidates (RFC 8445 section 5.1.1.2): that of a socket, or of an allocation.
+    pub local: SocketAddr,
+    /// The viewer's end, or what a NAT or relay shows of it.
+    pub remote: SocketAddr,
+}
+
+impl Path {
+    /// Over UDP.
+    pub fn udp(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { protocol: Protocol::Udp, local, remote }
+    }
+}
+
 /// How a candidate was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CandidateKind {
@@ -46,6 +83,8 @@ impl CandidateKind {
 pub struct LocalCandidate {
     /// How it was found.
     pub kind: CandidateKind,
+    /// What its datagrams travel in.
+    pub protocol: Protocol,
     /// What viewers send to.
     pub address: SocketAddr,
     /// The local address of its datagrams, as [`send`](super::Endpoint::send) takes it: that of the socket,
@@ -69,7 +108,7 @@ impl LocalCandidate {
     pub fn foundation(&self) -> u32 {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = write!(text, "{} {} udp", self.kind.as_str(), self.base.ip());
+        let _ = write!(text, "{} {} {}", self.kind.as_str(), self.base.ip(), self.protocol.as_str());
         if let Some(server) = &self.server {
             let _ = write!(text, " {server}");
         }
@@ -79,8 +118,9 @@ impl LocalCandidate {
     /// The `candidate:` attribute, without `a=`, with the generation and ufrag that browsers write too.
     pub fn to_line(&self, ufrag: &str) -> String {
         let mut line = format!(
-            "candidate:{} {COMPONENT} udp {} {} {} typ {}",
+            "candidate:{} {COMPONENT} {} {} {} {} typ {}",
             self.foundation(),
+            self.protocol.as_str(),
             self.priority(),
             self.address.ip(),
             self.address.port(),
@@ -117,6 +157,7 @@ mod tests {
     fn candidate(kind: CandidateKind, address: &str, related: Option<&str>) -> LocalCandidate {
         LocalCandidate {
             kind,
+            protocol: Protocol::Udp,
             address: address.parse().unwrap(),
             base: "192.168.0.7:5000".parse().unwrap(),
             related: related.map(|r| r.parse().unwrap()),

@@ -11,7 +11,13 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Inner, candidate::LocalCandidate, demux::EndpointId, metrics, turn::Command};
+use super::{
+    Inner,
+    candidate::{LocalCandidate, Path},
+    demux::EndpointId,
+    metrics,
+    turn::Command,
+};
 
 /// Peers remembered for allocations that are still to come; as many as an allocation permits.
 const MAX_PEERS: usize = 32;
@@ -25,10 +31,8 @@ pub enum EndpointEvent {
     GatheringDone,
     /// A datagram for the session.
     Datagram {
-        /// The address of ours that it came to; that of the allocation if it was relayed.
-        local: SocketAddr,
-        /// Who sent it.
-        from: SocketAddr,
+        /// How it came.
+        path: Path,
         /// Its content.
         data: BytesMut,
         /// When it was read from the socket.
@@ -39,8 +43,7 @@ pub enum EndpointEvent {
 /// A received datagram.
 #[derive(Debug)]
 pub(super) struct Datagram {
-    pub local: SocketAddr,
-    pub from: SocketAddr,
+    pub path: Path,
     pub data: BytesMut,
     pub at: Instant,
 }
@@ -93,9 +96,7 @@ impl Endpoint {
         tokio::select! {
             biased;
             Some(finding) = self.findings.recv() => finding,
-            Some(Datagram { local, from, data, at }) = self.datagrams.recv() => {
-                EndpointEvent::Datagram { local, from, data, at }
-            }
+            Some(Datagram { path, data, at }) = self.datagrams.recv() => EndpointEvent::Datagram { path, data, at },
             else => future::pending().await,
         }
     }
@@ -109,22 +110,22 @@ impl Endpoint {
         }
     }
 
-    /// Sends a datagram from `local`, the base of one of the candidates. Never blocks; what cannot be sent is dropped
+    /// Sends a datagram from the base of one of the candidates. Never blocks; what cannot be sent is dropped
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
-    pub fn send(&self, local: SocketAddr, to: SocketAddr, data: &[u8]) {
+    pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
         if self.direct
-            && let Some(socket) = shared.socket(local)
+            && let Some(socket) = shared.socket(path.local)
         {
-            shared.send(self.id, socket, to, data);
+            shared.send(self.id, socket, path.remote, data);
             return;
         }
         let relays = self.relays();
-        let Some((_, commands)) = relays.handles.iter().find(|(relayed, _)| *relayed == local) else {
+        let Some((_, commands)) = relays.handles.iter().find(|(relayed, _)| *relayed == path.local) else {
             shared.metrics.drop_one(metrics::Drop::NoSuchLocal);
             return;
         };
-        let why = match commands.try_send(Command::Send(to, Bytes::copy_from_slice(data))) {
+        let why = match commands.try_send(Command::Send(path.remote, Bytes::copy_from_slice(data))) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Full(_)) => metrics::Drop::RelayQueue,
             Err(mpsc::error::TrySendError::Closed(_)) => metrics::Drop::NoSuchLocal,

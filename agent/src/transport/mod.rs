@@ -11,6 +11,7 @@ mod candidate;
 pub mod demux;
 mod endpoint;
 mod gather;
+mod interfaces;
 mod metrics;
 mod query;
 mod server;
@@ -21,7 +22,7 @@ pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -29,8 +30,9 @@ use tokio_util::{
 use tracing::{Instrument as _, info};
 
 pub use self::{
-    candidate::{CandidateKind, LocalCandidate},
+    candidate::{CandidateKind, LocalCandidate, Path, Protocol},
     endpoint::{Endpoint, EndpointEvent},
+    interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
     metrics::{Drop as DropReason, TransportMetrics},
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
@@ -52,6 +54,7 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
+    interfaces: watch::Sender<Arc<Interfaces>>,
     _readers: Vec<AbortOnDropHandle<()>>,
     tasks: TaskTracker,
 }
@@ -63,14 +66,17 @@ impl Transport {
     ///
     /// The port is taken, or there is no address to bind it to; the error says what to do.
     pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
-        let addresses = sockets::choose(&sockets::interface_addresses()?, config.loopback);
+        let interfaces = Interfaces::now()?;
+        let found: Vec<_> = interfaces.addresses.iter().map(|a| a.ip).collect();
+        let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
         let metrics = metrics.register(TransportMetrics::register);
         let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
+        let (interfaces, _) = watch::channel(Arc::new(interfaces));
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
-        let this = Self(Arc::new(Inner { shared, _readers, tasks: TaskTracker::new() }));
+        let this = Self(Arc::new(Inner { shared, interfaces, _readers, tasks: TaskTracker::new() }));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -84,6 +90,11 @@ impl Transport {
     /// The addresses of the shared port, best first.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
         self.0.shared.sockets.iter().map(|socket| socket.local).collect()
+    }
+
+    /// The device's addresses and routers, and their changes.
+    pub fn interfaces(&self) -> InterfaceChanges {
+        self.0.interfaces.subscribe()
     }
 
     /// What is counted.

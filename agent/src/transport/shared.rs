@@ -14,6 +14,7 @@ use tokio::sync::{OnceCell, mpsc};
 use tracing::warn;
 
 use super::{
+    candidate::Path,
     demux::{EndpointId, Packet, Table, TransactionId, classify},
     endpoint::Datagram,
     metrics::{Drop, TransportMetrics},
@@ -96,7 +97,7 @@ impl Shared {
     /// Sends a session's datagram; the answer to a check finds back to `id`. Never blocks.
     pub fn send(&self, id: EndpointId, socket: &Socket, to: SocketAddr, data: &[u8]) {
         if let Packet::StunRequest { .. } = classify(data) {
-            self.state().table.expect(Instant::now(), socket.local, to, id);
+            self.state().table.expect(Instant::now(), Path::udp(socket.local, to), id);
         }
         self.transmit(socket, to, data);
     }
@@ -143,7 +144,7 @@ impl Shared {
         self.tls.get_or_init(make).await.clone()
     }
 
-    fn deliver(&self, local: SocketAddr, from: SocketAddr, data: BytesMut) {
+    fn deliver(&self, path: Path, data: BytesMut) {
         let at = Instant::now();
         self.metrics.datagrams_in.inc();
         self.metrics.bytes_in.inc_by(data.len() as u64);
@@ -151,17 +152,17 @@ impl Shared {
         let mut state = self.state();
         if let Packet::StunResponse { id } = packet
             && let Some(query) = state.queries.get(&id)
-            && (query.local, query.server) == (local, from)
+            && path == Path::udp(query.local, query.server)
         {
             // Full only if the server repeats itself.
             let _ = query.answers.try_send(data);
             return;
         }
-        let owner = state.table.route(at, local, from, &packet);
+        let owner = state.table.route(at, path, &packet);
         match owner.and_then(|id| state.inboxes.get(&id)) {
             None => self.metrics.drop_one(Drop::Unknown),
             Some(inbox) => {
-                if inbox.try_send(Datagram { local, from, data, at }).is_err() {
+                if inbox.try_send(Datagram { path, data, at }).is_err() {
                     self.metrics.drop_one(Drop::SessionQueue);
                 }
             }
@@ -197,7 +198,7 @@ pub(super) async fn receive(shared: Arc<Shared>, socket: usize) {
         match socket.io.recv_buf_from(&mut buffer).await {
             Ok((_, from)) => {
                 told = None;
-                shared.deliver(socket.local, from, buffer.split());
+                shared.deliver(Path::udp(socket.local, from), buffer.split());
             }
             Err(e) => {
                 if told.replace(e.kind()) != Some(e.kind()) {

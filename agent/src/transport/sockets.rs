@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use if_addrs::{IfOperStatus, get_if_addrs};
 use tokio::net::UdpSocket;
 use tracing::warn;
 
@@ -24,12 +23,6 @@ pub(super) struct Socket {
     pub preference: u16,
     /// The socket.
     pub io: UdpSocket,
-}
-
-/// The addresses of the interfaces that are not down.
-pub(super) fn interface_addresses() -> anyhow::Result<Vec<IpAddr>> {
-    let interfaces = get_if_addrs().context("the network interfaces cannot be listed")?;
-    Ok(interfaces.iter().filter(|i| i.oper_status != IfOperStatus::Down).map(|i| i.ip()).collect())
 }
 
 /// The addresses to offer, best first: IPv6 and IPv4 in turn (RFC 8421 section 4), those that reach far first. Without

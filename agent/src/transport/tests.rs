@@ -49,8 +49,8 @@ fn stun(kind: u16, username: &str) -> Vec<u8> {
 async fn datagram(endpoint: &mut Endpoint) -> (SocketAddr, SocketAddr, Vec<u8>) {
     loop {
         let event = timeout(DEADLINE, endpoint.next()).await.expect("a datagram comes");
-        if let EndpointEvent::Datagram { local, from, data, .. } = event {
-            return (local, from, data.to_vec());
+        if let EndpointEvent::Datagram { path, data, .. } = event {
+            return (path.local, path.remote, data.to_vec());
         }
     }
 }
@@ -77,7 +77,7 @@ async fn each_viewer_reaches_the_session_that_its_check_names() {
         assert_eq!(datagram(endpoint).await, (local, from, DTLS.to_vec()));
     }
     let mut buffer = [0; 100];
-    a.send(local, to_a.local_addr().unwrap(), b"to a");
+    a.send(Path::udp(local, to_a.local_addr().unwrap()), b"to a");
     let length = timeout(DEADLINE, to_a.recv(&mut buffer)).await.unwrap().unwrap();
     assert_eq!(&buffer[..length], b"to a");
 }
@@ -116,7 +116,7 @@ async fn the_answer_to_a_check_finds_its_session() {
     let transport = transport().await;
     let (_a, mut b) = (session(&transport, "aaaa"), session(&transport, "bbbb"));
     let peer = viewer(&transport).await;
-    b.send(peer.peer_addr().unwrap(), peer.local_addr().unwrap(), &stun(1, "x:bbbb"));
+    b.send(Path::udp(peer.peer_addr().unwrap(), peer.local_addr().unwrap()), &stun(1, "x:bbbb"));
     let mut buffer = [0; 100];
     timeout(DEADLINE, peer.recv(&mut buffer)).await.unwrap().unwrap();
     peer.send(&stun(0x0101, "")).await.unwrap();
@@ -150,7 +150,7 @@ async fn with_the_relay_policy_the_devices_own_addresses_do_not_answer() {
     let peer = viewer(&transport).await;
     peer.send(&stun(1, "aaaa:x")).await.unwrap();
     until("the check is dropped", || transport.metrics().dropped(DropReason::Unknown) == 1).await;
-    hidden.send(peer.peer_addr().unwrap(), peer.local_addr().unwrap(), DTLS);
+    hidden.send(Path::udp(peer.peer_addr().unwrap(), peer.local_addr().unwrap()), DTLS);
     assert_eq!(transport.metrics().dropped(DropReason::NoSuchLocal), 1);
 }
 

@@ -10,11 +10,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use super::Packet;
+use crate::transport::Path;
 
 /// Addresses of one session: candidate pairs of a viewer with many interfaces, with room for NATs that change ports.
 pub const MAX_REMOTES: usize = 64;
@@ -26,12 +26,6 @@ pub const HOLD: Duration = Duration::from_secs(8);
 /// Names one endpoint within a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(pub u64);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Path {
-    local: SocketAddr,
-    remote: SocketAddr,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Owner {
@@ -70,23 +64,15 @@ impl Table {
         }
     }
 
-    /// `endpoint` sends a check from `local` to `remote` and expects its answer. Does nothing if another has it.
-    pub fn expect(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, endpoint: EndpointId) {
-        let path = Path { local, remote };
+    /// `endpoint` sends a check by `path` and expects its answer. Does nothing if another has it.
+    pub fn expect(&mut self, now: Instant, path: Path, endpoint: EndpointId) {
         if !self.owners.contains_key(&path) {
             self.assign(path, Owner { endpoint, since: now, named: false });
         }
     }
 
-    /// The endpoint that `packet` from `remote` is for. `None`: nobody's, to be dropped without an answer.
-    pub fn route(
-        &mut self,
-        now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
-        packet: &Packet<'_>,
-    ) -> Option<EndpointId> {
-        let path = Path { local, remote };
+    /// The endpoint that `packet`, which came by `path`, is for. `None`: nobody's, to be dropped without an answer.
+    pub fn route(&mut self, now: Instant, path: Path, packet: &Packet<'_>) -> Option<EndpointId> {
         match packet {
             Packet::StunRequest { ufrag, .. } => {
                 let endpoint = *self.ufrags.get((*ufrag)?)?;

@@ -1,5 +1,7 @@
 //! The rules of the table, and a model of them under random histories.
 
+use std::net::SocketAddr;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -29,77 +31,92 @@ fn two_sessions() -> (Table, Instant) {
 #[test]
 fn media_follows_the_check_that_named_the_session() {
     let (mut table, now) = two_sessions();
-    assert_eq!(table.route(now, local(), remote(1), &Packet::Dtls), None);
-    assert_eq!(table.route(now, local(), remote(1), &check("aaaa")), Some(A));
-    assert_eq!(table.route(now, local(), remote(1), &Packet::Dtls), Some(A));
-    assert_eq!(table.route(now, local(), remote(2), &Packet::Media), None, "another port is another viewer");
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &Packet::Dtls), None);
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &check("aaaa")), Some(A));
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &Packet::Dtls), Some(A));
+    assert_eq!(
+        table.route(now, Path::udp(local(), remote(2)), &Packet::Media),
+        None,
+        "another port is another viewer"
+    );
 }
 
 #[test]
 fn an_answer_finds_the_session_that_asked() {
     let (mut table, now) = two_sessions();
-    table.expect(now, local(), remote(1), A);
-    assert_eq!(table.route(now, local(), remote(1), &Packet::StunResponse { id: [0; 12] }), Some(A));
+    table.expect(now, Path::udp(local(), remote(1)), A);
+    assert_eq!(
+        table.route(now, Path::udp(local(), remote(1)), &Packet::StunResponse { id: [0; 12] }),
+        Some(A)
+    );
 }
 
 #[test]
 fn who_only_sends_gives_way_to_who_is_named() {
     let (mut table, now) = two_sessions();
-    table.expect(now, local(), remote(1), A);
-    assert_eq!(table.route(now, local(), remote(1), &check("bbbb")), Some(B));
-    assert_eq!(table.route(now, local(), remote(1), &Packet::Media), Some(B));
+    table.expect(now, Path::udp(local(), remote(1)), A);
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &check("bbbb")), Some(B));
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &Packet::Media), Some(B));
 }
 
 #[test]
 fn a_live_session_keeps_its_address_against_another_ufrag() {
     let (mut table, now) = two_sessions();
-    table.route(now, local(), remote(1), &check("aaaa"));
+    table.route(now, Path::udp(local(), remote(1)), &check("aaaa"));
     let soon = now + HOLD / 2;
     assert_eq!(
-        table.route(soon, local(), remote(1), &check("bbbb")),
+        table.route(soon, Path::udp(local(), remote(1)), &check("bbbb")),
         Some(B),
         "the check itself is delivered"
     );
-    assert_eq!(table.route(soon, local(), remote(1), &Packet::Media), Some(A));
-    table.route(soon, local(), remote(1), &check("aaaa"));
-    table.route(now + HOLD, local(), remote(1), &check("bbbb"));
-    assert_eq!(table.route(now + HOLD, local(), remote(1), &Packet::Media), Some(A), "its claim was renewed");
+    assert_eq!(table.route(soon, Path::udp(local(), remote(1)), &Packet::Media), Some(A));
+    table.route(soon, Path::udp(local(), remote(1)), &check("aaaa"));
+    table.route(now + HOLD, Path::udp(local(), remote(1)), &check("bbbb"));
+    assert_eq!(
+        table.route(now + HOLD, Path::udp(local(), remote(1)), &Packet::Media),
+        Some(A),
+        "its claim was renewed"
+    );
 }
 
 #[test]
 fn a_silent_session_loses_its_address_to_the_next_viewer_there() {
     let (mut table, now) = two_sessions();
-    table.route(now, local(), remote(1), &check("aaaa"));
-    table.route(now + HOLD, local(), remote(1), &check("bbbb"));
-    assert_eq!(table.route(now + HOLD, local(), remote(1), &Packet::Media), Some(B));
+    table.route(now, Path::udp(local(), remote(1)), &check("aaaa"));
+    table.route(now + HOLD, Path::udp(local(), remote(1)), &check("bbbb"));
+    assert_eq!(table.route(now + HOLD, Path::udp(local(), remote(1)), &Packet::Media), Some(B));
 }
 
 #[test]
 fn a_closed_session_frees_its_addresses_at_once() {
     let (mut table, now) = two_sessions();
-    table.route(now, local(), remote(1), &check("aaaa"));
+    table.route(now, Path::udp(local(), remote(1)), &check("aaaa"));
     table.close(A);
     assert_eq!(table.remotes(), 0);
-    assert_eq!(table.route(now, local(), remote(1), &Packet::Media), None);
-    assert_eq!(table.route(now, local(), remote(1), &check("aaaa")), None);
-    table.expect(now, local(), remote(1), A);
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &Packet::Media), None);
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &check("aaaa")), None);
+    table.expect(now, Path::udp(local(), remote(1)), A);
     assert_eq!(table.remotes(), 0, "a closed session gets nothing any more");
 }
 
 #[test]
 fn a_viewer_with_many_ports_displaces_only_its_own_oldest() {
     let (mut table, now) = two_sessions();
-    table.route(now, local(), remote(1), &check("bbbb"));
-    table.expect(now, local(), remote(2), A);
+    table.route(now, Path::udp(local(), remote(1)), &check("bbbb"));
+    table.expect(now, Path::udp(local(), remote(2)), A);
     let count = u16::try_from(MAX_REMOTES).expect("the bound is small");
     for port in 100..100 + count {
         let at = now + Duration::from_millis(u64::from(port));
-        table.route(at, local(), remote(port), &check("aaaa"));
+        table.route(at, Path::udp(local(), remote(port)), &check("aaaa"));
     }
     assert_eq!(table.remotes(), MAX_REMOTES + 1);
-    assert_eq!(table.route(now, local(), remote(1), &Packet::Media), Some(B));
-    assert_eq!(table.route(now, local(), remote(2), &Packet::Media), None, "it was never named there");
-    assert_eq!(table.route(now, local(), remote(99 + count), &Packet::Media), Some(A));
+    assert_eq!(table.route(now, Path::udp(local(), remote(1)), &Packet::Media), Some(B));
+    assert_eq!(
+        table.route(now, Path::udp(local(), remote(2)), &Packet::Media),
+        None,
+        "it was never named there"
+    );
+    assert_eq!(table.route(now, Path::udp(local(), remote(99 + count)), &Packet::Media), Some(A));
 }
 
 #[test]
@@ -150,21 +167,21 @@ proptest! {
                     open.remove(&e);
                 }
                 Step::Expect(e, port) => {
-                    table.expect(now, local(), remote(port), EndpointId(e));
+                    table.expect(now, Path::udp(local(), remote(port)), EndpointId(e));
                     if let Some(touched) = open.get_mut(&e) {
                         touched.entry(port).or_insert(None);
                     }
                 }
                 Step::Check(e, port) => {
                     let name = e.to_string();
-                    let to = table.route(now, local(), remote(port), &check(&name));
+                    let to = table.route(now, Path::udp(local(), remote(port)), &check(&name));
                     prop_assert_eq!(to, open.contains_key(&e).then_some(EndpointId(e)));
                     if let Some(touched) = open.get_mut(&e) {
                         touched.insert(port, Some(now));
                     }
                 }
                 Step::Media(port) => {
-                    if let Some(to) = table.route(now, local(), remote(port), &Packet::Media) {
+                    if let Some(to) = table.route(now, Path::udp(local(), remote(port)), &Packet::Media) {
                         let touched = open.get(&to.0).and_then(|t| t.get(&port));
                         prop_assert!(touched.is_some(), "{to:?} has nothing to do with port {port}");
                     }

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::{Allocation, AllocationEvent, Config, carrier::Carrier};
 use crate::transport::{
+    candidate::Path,
     endpoint::Datagram,
     metrics::{Drop, TransportMetrics},
     random_id,
@@ -185,7 +186,7 @@ impl<'a> Relay<'a> {
                 AllocationEvent::Data { peer, data } => {
                     self.metrics.relayed_in.inc();
                     let Some(local) = self.relayed else { continue };
-                    let datagram = Datagram { local, from: peer, data, at: Instant::now() };
+                    let datagram = Datagram { path: Path::udp(local, peer), data, at: Instant::now() };
                     if self.datagrams.try_send(datagram).is_err() {
                         self.metrics.drop_one(Drop::SessionQueue);
                     }
