@@ -205,7 +205,7 @@ impl Sessions {
             Body::Error(error) => Command::Error(error),
             Body::Bye(bye) => Command::Bye(bye),
             // Only devices have something to say in this way.
-            Body::Notice(_) => return None,
+            Body::Notice(_) | Body::Restart(_) => return None,
         };
         let last_word = matches!(command, Command::Error(_) | Command::Bye(_));
         match mailboxes.get(&id).map(|mailbox| mailbox.commands.try_send(command)) {
