@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
 
@@ -23,7 +23,10 @@ use crate::{
         audio::{AudioFrame, AudioSubscription, TalkPacket, Talker},
         video::{AccessUnit, VideoSubscription},
     },
-    signaling::message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
+    signaling::{
+        link::Doubt,
+        message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
+    },
     transport::{Endpoint, EndpointEvent},
 };
 
@@ -49,7 +52,7 @@ pub(super) struct Session {
     pub shared: Arc<Shared>,
     pub outbox: mpsc::Sender<Envelope>,
     /// Makes the link ask whether its other end is still there.
-    pub doubt: Arc<Notify>,
+    pub doubt: Arc<Doubt>,
     pub commands: mpsc::Receiver<Command>,
     pub stop: CancellationToken,
     pub endpoint: Endpoint,
@@ -144,7 +147,7 @@ impl Session {
     fn tick(&self, run: &mut Running, now: Instant) -> Option<End> {
         if run.connected && !run.heard.1 && now >= run.heard.0 + QUIET {
             run.heard.1 = true;
-            self.doubt.notify_one();
+            self.doubt.raise();
         }
         if let Some(peer) = &mut run.peer
             && peer.poll_timeout().is_some_and(|due| due <= now)
