@@ -18,6 +18,7 @@ mod offer;
 mod packets;
 pub mod peer;
 mod reports;
+mod roaming;
 mod tracks;
 mod trickle;
 mod warm_up;

@@ -181,6 +181,8 @@ impl Peer {
             .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_relay_acceptance_min_wait(Some(RELAY_PATIENCE))
+            // Those that live are told again; an address that is gone is not to be checked from.
+            .with_discard_local_candidates_during_ice_restart(true)
             .build();
         let mut pc = RTCPeerConnectionBuilder::new()
             .with_configuration(
@@ -413,6 +415,11 @@ impl Peer {
             format!("{} {}", c.typ, address.unwrap_or_else(|_| format!("{}:{}", c.address, c.port)))
         };
         format!("{} to {}", end(pair.local()), end(pair.remote()))
+    }
+
+    /// What is sent goes by this path, if there is one.
+    pub fn path_in_use(&self) -> Option<Path> {
+        self.nominations.in_use()
     }
 
     /// All tracks share one transport; it is reached through any of them.
