@@ -13,6 +13,7 @@ mod endpoint;
 mod gather;
 mod interfaces;
 mod metrics;
+pub mod nat64;
 mod query;
 mod server;
 mod shared;
@@ -56,6 +57,7 @@ struct Inner {
     shared: Arc<Shared>,
     interfaces: InterfaceChanges,
     _follower: Option<AbortOnDropHandle<()>>,
+    nat64: nat64::Nat64,
     _readers: Vec<AbortOnDropHandle<()>>,
     tasks: TaskTracker,
 }
@@ -71,13 +73,14 @@ impl Transport {
         let found: Vec<_> = interfaces.borrow().addresses.iter().map(|a| a.ip).collect();
         let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
-        let metrics = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
+        let counted = metrics.register(TransportMetrics::register);
+        let shared = Arc::new(Shared::new(sockets, counted, config.ca_file.clone()));
+        let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
-        let this =
-            Self(Arc::new(Inner { shared, interfaces, _follower, _readers, tasks: TaskTracker::new() }));
+        let tasks = TaskTracker::new();
+        let this = Self(Arc::new(Inner { shared, interfaces, _follower, nat64, _readers, tasks }));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -117,6 +120,7 @@ impl Transport {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
             servers,
+            nat64: self.0.nat64.clone(),
             direct,
             found,
             inbox,
