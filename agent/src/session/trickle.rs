@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     signaling::message::{Body, Candidate, code},
-    transport::LocalCandidate,
+    transport::{CandidateKind, LocalCandidate, Protocol},
 };
 
 /// Our candidates that are kept for a later answer: the addresses of a device and what servers see of them.
@@ -75,7 +75,9 @@ impl Session {
     /// Gives one of our candidates to the ICE agent and to the viewer.
     pub(super) fn tell_candidate(&self, trickle: &Trickle, peer: &mut Peer, candidate: &LocalCandidate) {
         let line = candidate.to_line(peer.ufrag());
-        if let Err(e) = peer.add_local_candidate(&line) {
+        // What comes over TCP comes to the host candidate, whatever address the viewer knows it by.
+        let is_shown = candidate.protocol == Protocol::Udp || candidate.kind == CandidateKind::Host;
+        if is_shown && let Err(e) = peer.add_local_candidate(&line) {
             warn!("own candidate {line} not taken: {e}");
             return;
         }
