@@ -5,7 +5,7 @@
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP to viewers.
+//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
 mod candidate;
 pub mod demux;
@@ -18,6 +18,7 @@ mod query;
 mod server;
 mod shared;
 mod sockets;
+pub mod tcp;
 mod tls;
 pub mod turn;
 
@@ -59,6 +60,7 @@ struct Inner {
     _follower: Option<AbortOnDropHandle<()>>,
     nat64: nat64::Nat64,
     _readers: Vec<AbortOnDropHandle<()>>,
+    _listeners: Vec<tcp::Listener>,
     tasks: TaskTracker,
 }
 
@@ -74,13 +76,18 @@ impl Transport {
         let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
         let counted = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, counted, config.ca_file.clone()));
+        let shared = Arc::new(Shared::new(sockets, counted, config));
         let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
+        // Where only relays are told there is nothing to connect to.
+        let tcp = config.tcp && config.policy != IcePolicy::Relay;
+        let listening = shared.sockets.iter().filter(|_| tcp);
+        let _listeners = listening.filter_map(|socket| tcp::listen(&shared, socket.local)).collect();
         let tasks = TaskTracker::new();
-        let this = Self(Arc::new(Inner { shared, interfaces, _follower, nat64, _readers, tasks }));
+        let inner = Inner { shared, interfaces, _follower, nat64, _readers, _listeners, tasks };
+        let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)

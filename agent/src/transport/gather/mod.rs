@@ -91,6 +91,15 @@ impl Gather {
                 found.send(EndpointEvent::Candidate(candidate)).await?;
             }
         }
+        if direct {
+            for socket in &shared.sockets {
+                if let Some(candidate) = shared.tcp.host(socket.local, socket.preference) {
+                    shared.metrics.found_passive(candidate.kind);
+                    known.push(candidate.clone());
+                    found.send(EndpointEvent::Candidate(candidate)).await?;
+                }
+            }
+        }
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
         let context =
@@ -106,7 +115,12 @@ impl Gather {
             if !is_known {
                 shared.metrics.found(candidate.kind);
                 known.push(candidate.clone());
+                let passive = shared.tcp.beside(&candidate);
                 found.send(EndpointEvent::Candidate(candidate)).await?;
+                if let Some(passive) = passive {
+                    shared.metrics.found_passive(passive.kind);
+                    found.send(EndpointEvent::Candidate(passive)).await?;
+                }
             }
         }
         debug!("{} candidates are all that there are", known.len());
