@@ -12,6 +12,7 @@ pub mod demux;
 mod endpoint;
 mod gather;
 mod interfaces;
+pub mod mapping;
 mod metrics;
 mod query;
 mod server;
@@ -37,7 +38,11 @@ pub use self::{
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
-use self::{gather::Gather, shared::Shared};
+use self::{
+    gather::Gather,
+    mapping::{Mapper, MappingMetrics},
+    shared::Shared,
+};
 use crate::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
@@ -56,6 +61,7 @@ struct Inner {
     shared: Arc<Shared>,
     interfaces: watch::Sender<Arc<Interfaces>>,
     _readers: Vec<AbortOnDropHandle<()>>,
+    mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
 
@@ -70,13 +76,19 @@ impl Transport {
         let found: Vec<_> = interfaces.addresses.iter().map(|a| a.ip).collect();
         let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
+        let mapping_metrics = metrics.register(MappingMetrics::register);
         let metrics = metrics.register(TransportMetrics::register);
         let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
-        let (interfaces, _) = watch::channel(Arc::new(interfaces));
+        let (interfaces, changes) = watch::channel(Arc::new(interfaces));
+        let tasks = TaskTracker::new();
+        let port = shared.sockets.first().map_or(0, |socket| socket.local.port());
+        // Loopback is for tests on one machine, whose network's router is not to be bothered.
+        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
+        let mapper = wanted.then(|| Mapper::start(port, changes, &[Protocol::Udp], mapping_metrics, &tasks));
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
-        let this = Self(Arc::new(Inner { shared, interfaces, _readers, tasks: TaskTracker::new() }));
+        let this = Self(Arc::new(Inner { shared, interfaces, _readers, mapper, tasks }));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -120,14 +132,19 @@ impl Transport {
             found,
             inbox,
             relays: endpoint.relays.clone(),
+            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());
         endpoint
     }
 
-    /// Waits until all allocations of dropped endpoints are given back: a second at most after the last was dropped.
+    /// Waits until all allocations of dropped endpoints and all mappings are given back: a second at most after the last
+    /// endpoint was dropped. No port is mapped any more.
     pub async fn released(&self) {
+        if let Some(mapper) = &self.0.mapper {
+            mapper.stop();
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
