@@ -3,6 +3,7 @@
 //! All servers are asked at the same time, from all local addresses of their IP version. No server delays another, and
 //! none delays a session: it has the host candidates before the first packet is sent.
 
+mod mapped;
 mod reflexive;
 mod relayed;
 
@@ -14,16 +15,18 @@ use std::{
 
 use tokio::{
     net::lookup_host,
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, warn};
 
+use self::mapped::Mapped;
 use super::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
+    mapping::Mapping,
     nat64::Nat64,
     server::{ServerUrl, Servers},
     shared::Shared,
@@ -47,6 +50,8 @@ pub(super) struct Gather {
     pub found: mpsc::Sender<EndpointEvent>,
     pub inbox: mpsc::Sender<Datagram>,
     pub relays: Arc<Mutex<Relays>>,
+    /// What routers hold open, if they are asked.
+    pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
     pub cancel: CancellationToken,
 }
 
@@ -73,7 +78,7 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, cancel } = self;
+        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, mappings, cancel } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -109,7 +114,31 @@ impl Gather {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
         }
         drop(context);
-        while let Some(candidate) = candidates.recv().await {
+        let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
+        let mut done = false;
+        loop {
+            let candidate = tokio::select! {
+                biased;
+                candidate = mapped.next() => candidate,
+                candidate = candidates.recv(), if !done => match candidate {
+                    Some(mut candidate) => {
+                        if candidate.kind == CandidateKind::ServerReflexive {
+                            candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
+                        }
+                        candidate
+                    }
+                    None => {
+                        debug!("{} candidates are all that there are", known.len());
+                        found.send(EndpointEvent::GatheringDone).await?;
+                        if mapped.is_over() {
+                            return Ok(());
+                        }
+                        // A router may still open a port while the session lives.
+                        done = true;
+                        continue;
+                    }
+                },
+            };
             // A reflexive address that is a host's own, or was seen by another server, says nothing new.
             let is_known = known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
             if !is_known {
@@ -123,8 +152,6 @@ impl Gather {
                 }
             }
         }
-        debug!("{} candidates are all that there are", known.len());
-        found.send(EndpointEvent::GatheringDone).await
     }
 }
 
