@@ -127,6 +127,7 @@ impl Session {
                     None => return End::LinkGone,
                 },
                 event = self.endpoint.next() => self.network(run, event),
+                lines = run.trickle.remote.next() => self.use_made(run.peer.as_mut(), &lines),
                 change = self.surroundings.next() => {
                     self.surroundings_changed(&mut run.roaming, change, run.peer.as_ref());
                 }
