@@ -283,6 +283,7 @@ impl Session {
                 }
                 run.trickle.found(candidate);
             }
+            EndpointEvent::CandidateGone(candidate) => run.trickle.lost(&candidate),
             EndpointEvent::GatheringDone => {
                 run.trickle.done = true;
                 if run.peer.is_some() {

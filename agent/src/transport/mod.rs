@@ -1,7 +1,7 @@
 //! What lies under the sessions: the shared UDP port, STUN and TURN (docs/network.md).
 //!
 //! One [`Transport`] has one UDP socket for each local address, all with the same port number, and serves all
-//! sessions. Each session opens an [`Endpoint`]: it gathers candidates in the background and receives the datagrams
+//! sessions; sockets come and go with the addresses. Each session opens an [`Endpoint`]: it gathers candidates in the background and receives the datagrams
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
@@ -14,6 +14,7 @@ mod gather;
 mod interfaces;
 mod metrics;
 mod query;
+mod resolved;
 mod server;
 mod shared;
 mod sockets;
@@ -54,9 +55,10 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
+    port: u16,
     interfaces: InterfaceChanges,
     _follower: Option<AbortOnDropHandle<()>>,
-    _readers: Vec<AbortOnDropHandle<()>>,
+    _keeper: AbortOnDropHandle<()>,
     tasks: TaskTracker,
 }
 
@@ -68,16 +70,15 @@ impl Transport {
     /// The port is taken, or there is no address to bind it to; the error says what to do.
     pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
         let (interfaces, _follower) = interfaces::follow().await;
-        let found: Vec<_> = interfaces.borrow().addresses.iter().map(|a| a.ip).collect();
-        let addresses = sockets::choose(&found, config.loopback);
+        let addresses = sockets::choose(&interfaces.borrow().addresses, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
         let metrics = metrics.register(TransportMetrics::register);
         let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
-        let _readers = (0..shared.sockets.len())
-            .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
-            .collect();
+        let port = shared.sockets().offered.first().map_or(0, |socket| socket.local.port());
+        let keeper = sockets::Keeper::new(shared.clone(), port, config.loopback);
+        let _keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(interfaces.clone())));
         let this =
-            Self(Arc::new(Inner { shared, interfaces, _follower, _readers, tasks: TaskTracker::new() }));
+            Self(Arc::new(Inner { shared, port, interfaces, _follower, _keeper, tasks: TaskTracker::new() }));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -85,12 +86,12 @@ impl Transport {
 
     /// The port number that all sessions share.
     pub fn port(&self) -> u16 {
-        self.0.shared.sockets.first().map_or(0, |socket| socket.local.port())
+        self.0.port
     }
 
-    /// The addresses of the shared port, best first.
+    /// The addresses of the shared port that are offered now, best first.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.0.shared.sockets.iter().map(|socket| socket.local).collect()
+        self.0.shared.sockets().offered.iter().map(|socket| socket.local).collect()
     }
 
     /// The device's addresses and routers, and their changes.
@@ -121,6 +122,7 @@ impl Transport {
             found,
             inbox,
             relays: endpoint.relays.clone(),
+            refresh: endpoint.refresh.clone(),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());
@@ -144,5 +146,7 @@ fn random_id() -> [u8; 12] {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod own_network;
+#[cfg(test)]
+mod roaming_tests;
 #[cfg(test)]
 mod tests;
