@@ -13,9 +13,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
-    candidate::{LocalCandidate, Path},
+    candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     metrics,
+    nat64::Nat64,
     turn::Command,
 };
 
@@ -118,6 +119,10 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
+        if path.protocol == Protocol::Tcp {
+            shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
+            return;
+        }
         if self.direct
             && let Some(socket) = shared.socket(path.local)
         {
@@ -156,6 +161,11 @@ impl Endpoint {
     /// Calls within 500 ms of the last such round wait for its end and count as one.
     pub fn refresh(&self) {
         self.refresh.notify_one();
+    }
+
+    /// What makes IPv6 addresses of the viewer's, where there is no IPv4.
+    pub fn nat64(&self) -> &Nat64 {
+        &self.inner.nat64
     }
 
     fn relays(&self) -> MutexGuard<'_, Relays> {

@@ -5,19 +5,22 @@
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP to viewers.
+//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
 mod candidate;
 pub mod demux;
 mod endpoint;
 mod gather;
 mod interfaces;
+pub mod mapping;
 mod metrics;
+pub mod nat64;
 mod query;
 mod resolved;
 mod server;
 mod shared;
 mod sockets;
+pub mod tcp;
 mod tls;
 pub mod turn;
 
@@ -38,7 +41,11 @@ pub use self::{
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
-use self::{gather::Gather, shared::Shared};
+use self::{
+    gather::Gather,
+    mapping::{Mapper, MappingMetrics},
+    shared::Shared,
+};
 use crate::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
@@ -58,7 +65,9 @@ struct Inner {
     port: u16,
     interfaces: InterfaceChanges,
     _follower: Option<AbortOnDropHandle<()>>,
+    nat64: nat64::Nat64,
     _keeper: AbortOnDropHandle<()>,
+    mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
 
@@ -72,13 +81,23 @@ impl Transport {
         let (interfaces, _follower) = interfaces::follow().await;
         let addresses = sockets::choose(&interfaces.borrow().addresses, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
-        let metrics = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
+        let mapping_metrics = metrics.register(MappingMetrics::register);
+        let counted = metrics.register(TransportMetrics::register);
+        let shared = Arc::new(Shared::new(sockets, counted, config));
+        let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let port = shared.sockets().offered.first().map_or(0, |socket| socket.local.port());
-        let keeper = sockets::Keeper::new(shared.clone(), port, config.loopback);
+        // Where only relays are told there is nothing to connect to.
+        let tcp = config.tcp && config.policy != IcePolicy::Relay;
+        let keeper = sockets::Keeper::new(shared.clone(), port, config.loopback, tcp);
         let _keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(interfaces.clone())));
-        let this =
-            Self(Arc::new(Inner { shared, port, interfaces, _follower, _keeper, tasks: TaskTracker::new() }));
+        let tasks = TaskTracker::new();
+        // Loopback is for tests on one machine, whose network's router is not to be bothered.
+        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
+        let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
+        let mapper =
+            wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
+        let inner = Inner { shared, port, interfaces, _follower, nat64, _keeper, mapper, tasks };
+        let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -118,19 +137,25 @@ impl Transport {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
             servers,
+            nat64: self.0.nat64.clone(),
             direct,
             found,
             inbox,
             relays: endpoint.relays.clone(),
             refresh: endpoint.refresh.clone(),
+            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());
         endpoint
     }
 
-    /// Waits until all allocations of dropped endpoints are given back: a second at most after the last was dropped.
+    /// Waits until all allocations of dropped endpoints and all mappings are given back: a second at most after the last
+    /// endpoint was dropped. No port is mapped any more.
     pub async fn released(&self) {
+        if let Some(mapper) = &self.0.mapper {
+            mapper.stop();
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }

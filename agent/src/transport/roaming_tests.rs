@@ -66,7 +66,10 @@ impl Seeing {
 
 /// What the session is told next, in short: `+` or `-`, kind and address.
 async fn told(endpoint: &mut Endpoint) -> String {
-    let words = |sign: &str, c: &LocalCandidate| format!("{sign}{} {}", c.kind.as_str(), c.address.ip());
+    let words = |sign: &str, c: &LocalCandidate| {
+        let over = if c.protocol == Protocol::Tcp { "tcp " } else { "" };
+        format!("{sign}{over}{} {}", c.kind.as_str(), c.address.ip())
+    };
     match timeout(DEADLINE, endpoint.next()).await.expect("the session is told something") {
         EndpointEvent::Candidate(candidate) => words("+", &candidate),
         EndpointEvent::CandidateGone(candidate) => words("-", &candidate),
@@ -76,7 +79,8 @@ async fn told(endpoint: &mut Endpoint) -> String {
 }
 
 async fn transport() -> Transport {
-    Transport::bind(&IceConfig::default(), &Metrics::new()).await.unwrap()
+    let config = IceConfig { tcp: false, port_mapping: false, ..IceConfig::default() };
+    Transport::bind(&config, &Metrics::new()).await.unwrap()
 }
 
 /// The camera's cable `cam0`, whose other end is plugged in.
@@ -231,4 +235,29 @@ async fn a_port_that_is_taken_on_a_new_address_costs_that_address_only() {
     ip("address add 192.0.2.7/24 dev cam0");
     ip("address add 192.0.2.8/24 dev cam0");
     assert_eq!(told(&mut endpoint).await, "+host 192.0.2.8");
+}
+
+#[tokio::test]
+async fn viewers_may_connect_over_tcp_wherever_the_port_is_open() {
+    if !entered("transport::roaming_tests::viewers_may_connect_over_tcp_wherever_the_port_is_open") {
+        return;
+    }
+    ipv4_only();
+    plug_in();
+    let config = IceConfig { port_mapping: false, ..IceConfig::default() };
+    let transport = Transport::bind(&config, &Metrics::new()).await.unwrap();
+    let mut endpoint = transport.open(&Servers::new(), IcePolicy::All);
+    for expected in ["+host 127.0.0.1", "+tcp host 127.0.0.1", "done"] {
+        assert_eq!(told(&mut endpoint).await, expected);
+    }
+    ip("address add 192.0.2.7/24 dev cam0");
+    for expected in ["+host 192.0.2.7", "+tcp host 192.0.2.7"] {
+        assert_eq!(told(&mut endpoint).await, expected);
+    }
+    let port = transport.port();
+    drop(timeout(DEADLINE, tokio::net::TcpStream::connect(("192.0.2.7", port))).await.unwrap().unwrap());
+    ip("address del 192.0.2.7/24 dev cam0");
+    for expected in ["-host 192.0.2.7", "-tcp host 192.0.2.7"] {
+        assert_eq!(told(&mut endpoint).await, expected);
+    }
 }

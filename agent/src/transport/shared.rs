@@ -21,8 +21,10 @@ use super::{
     resolved::Resolved,
     server::ServerUrl,
     sockets::{Socket, Sockets},
+    tcp::Connections,
     tls,
 };
+use crate::config::IceConfig;
 
 /// Room for the next datagram: more than any path to a browser carries (1500 bytes).
 const MAX_DATAGRAM: usize = 2048;
@@ -53,6 +55,8 @@ struct State {
 pub(super) struct Shared {
     /// What is counted.
     pub metrics: TransportMetrics,
+    /// Viewers' connections over TCP.
+    pub tcp: Arc<Connections>,
     sockets: watch::Sender<Arc<Sockets>>,
     ca_file: Option<PathBuf>,
     tls: OnceCell<Option<Arc<ClientConfig>>>,
@@ -61,10 +65,11 @@ pub(super) struct Shared {
 
 impl Shared {
     /// All that endpoints need, without any endpoint.
-    pub fn new(sockets: Vec<Arc<Socket>>, metrics: TransportMetrics, ca_file: Option<PathBuf>) -> Self {
+    pub fn new(sockets: Vec<Arc<Socket>>, metrics: TransportMetrics, config: &IceConfig) -> Self {
+        let (ca_file, tcp) = (config.ca_file.clone(), Arc::new(Connections::new(config.port)));
         let sockets = Sockets { offered: sockets, ..Sockets::default() };
         let sockets = watch::Sender::new(Arc::new(sockets));
-        Self { sockets, metrics, ca_file, tls: OnceCell::new(), state: Mutex::default() }
+        Self { sockets, metrics, tcp, ca_file, tls: OnceCell::new(), state: Mutex::default() }
     }
 
     /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
@@ -86,6 +91,7 @@ impl Shared {
 
     /// Forgets an endpoint.
     pub fn close(&self, id: EndpointId) {
+        self.tcp.close(id);
         let mut state = self.state();
         state.table.close(id);
         if state.inboxes.remove(&id).is_some() {
@@ -199,6 +205,23 @@ impl Shared {
             None => self.metrics.drop_one(Drop::Unknown),
             Some(inbox) => {
                 if inbox.try_send(Datagram { path, data, at }).is_err() {
+                    self.metrics.drop_one(Drop::SessionQueue);
+                }
+            }
+        }
+    }
+
+    /// The endpoint that a check with this ufrag is for.
+    pub fn named(&self, ufrag: &str) -> Option<EndpointId> {
+        self.state().table.named(ufrag)
+    }
+
+    /// Gives an endpoint a datagram that came over TCP.
+    pub fn give(&self, id: EndpointId, datagram: Datagram) {
+        match self.state().inboxes.get(&id) {
+            None => self.metrics.drop_one(Drop::Unknown),
+            Some(inbox) => {
+                if inbox.try_send(datagram).is_err() {
                     self.metrics.drop_one(Drop::SessionQueue);
                 }
             }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::transport::{
     server::Servers,
+    shared::Shared,
     sockets::{Socket, Sockets},
 };
 
@@ -68,7 +69,7 @@ impl Live {
 
     fn follow(&mut self, known: &mut Known) -> Vec<Change> {
         let now = self.sockets.borrow_and_update().clone();
-        let changes = tell(known, &now);
+        let changes = tell(&self.context.shared, known, &now);
         let new: Vec<_> =
             now.offered.iter().filter(|socket| !self.asked.contains(&socket.local)).cloned().collect();
         self.asked.retain(|asked| now.find(*asked).is_some());
@@ -114,8 +115,13 @@ impl Live {
 }
 
 /// Brings what the session knows in step with the sockets.
-pub(super) fn tell(known: &mut Known, now: &Sockets) -> Vec<Change> {
+pub(super) fn tell(shared: &Shared, known: &mut Known, now: &Sockets) -> Vec<Change> {
     let open: Vec<_> = now.all().map(|socket| socket.local).collect();
     let offered: Vec<_> = now.offered.iter().map(|socket| (socket.local, socket.preference)).collect();
-    known.sockets(&open, &offered)
+    let mut changes = known.sockets(&open, &offered);
+    for (local, preference) in offered {
+        let passive = shared.tcp.host(local, preference);
+        changes.extend(passive.into_iter().flat_map(|candidate| known.found(candidate)));
+    }
+    changes
 }

@@ -6,6 +6,7 @@
 
 mod known;
 mod live;
+mod mapped;
 mod reflexive;
 mod relayed;
 
@@ -17,7 +18,7 @@ use std::{
 
 use tokio::{
     net::lookup_host,
-    sync::{Notify, Semaphore, mpsc},
+    sync::{Notify, Semaphore, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -27,10 +28,13 @@ use tracing::{Instrument as _, debug, warn};
 use self::{
     known::{Change, Known},
     live::{Live, tell},
+    mapped::Mapped,
 };
 use super::{
-    candidate::LocalCandidate,
+    candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
+    mapping::Mapping,
+    nat64::Nat64,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
@@ -47,6 +51,7 @@ pub(super) struct Gather {
     pub shared: Arc<Shared>,
     pub tasks: TaskTracker,
     pub servers: Servers,
+    pub nat64: Nat64,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -54,6 +59,8 @@ pub(super) struct Gather {
     pub relays: Arc<Mutex<Relays>>,
     /// Asks for another look of all servers.
     pub refresh: Arc<Notify>,
+    /// What routers hold open, if they are asked.
+    pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
     pub cancel: CancellationToken,
 }
 
@@ -62,6 +69,7 @@ pub(super) struct Gather {
 struct Context {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    nat64: Nat64,
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
@@ -79,37 +87,55 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, direct, found, inbox, relays, refresh, cancel } = self;
+        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, refresh, mappings, cancel } =
+            self;
         let mut known = Known::default();
         let mut sockets = shared.watch_sockets();
         let now = sockets.borrow_and_update().clone();
         let hosts = match direct {
-            true => tell(&mut known, &now),
+            true => tell(&shared, &mut known, &now),
             false => Vec::new(),
         };
         send(&shared, &found, hosts).await?;
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
         let context =
-            Context { shared: shared.clone(), tasks, direct, inbox, relays, cancel, slots, results };
+            Context { shared: shared.clone(), tasks, nat64, direct, inbox, relays, cancel, slots, results };
         let mut asking = JoinSet::new();
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
         }
         let mut live = Live::new(context, servers, sockets, &now, refresh);
+        let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
         let mut done = false;
         loop {
-            if !done && asking.is_empty() && candidates.is_empty() {
+            if !done && asking.is_empty() && candidates.is_empty() && mapped.is_idle() {
                 done = true;
                 debug!("{} candidates are all that there are for now", known.len());
                 found.send(EndpointEvent::GatheringDone).await?;
             }
-            let changes = tokio::select! {
+            let mut changes = tokio::select! {
                 biased;
-                Some(candidate) = candidates.recv() => known.found(candidate),
+                candidate = mapped.next() => known.found(candidate),
+                Some(mut candidate) = candidates.recv() => {
+                    if candidate.kind == CandidateKind::ServerReflexive {
+                        candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
+                    }
+                    known.found(candidate)
+                }
                 Some(_) = asking.join_next() => continue,
-                changes = live.next(&mut known) => changes,
+                changes = live.next(&mut known) => {
+                    mapped.look_again();
+                    changes
+                }
             };
+            // Where viewers reach the port over UDP, they may over TCP too.
+            let beside = |change: &Change| match change {
+                Change::New(candidate) => shared.tcp.beside(candidate),
+                Change::Gone(_) => None,
+            };
+            let passive: Vec<_> = changes.iter().filter_map(beside).collect();
+            changes.extend(passive.into_iter().flat_map(|candidate| known.found(candidate)));
             send(&shared, &found, changes).await?;
         }
     }
@@ -125,7 +151,10 @@ async fn send(
         found
             .send(match change {
                 Change::New(candidate) => {
-                    shared.metrics.found(candidate.kind);
+                    match candidate.protocol {
+                        Protocol::Udp => shared.metrics.found(candidate.kind),
+                        Protocol::Tcp => shared.metrics.found_passive(candidate.kind),
+                    }
                     EndpointEvent::Candidate(candidate)
                 }
                 Change::Gone(candidate) => EndpointEvent::CandidateGone(candidate),
@@ -153,7 +182,9 @@ impl Context {
         };
         let turn = async {
             if server.relays() {
-                self.ask_turn(&server, &addresses, n).await;
+                // One allocation is enough where IPv4 is reached by IPv6 anyhow.
+                let first = if self.nat64.is_needed() { &addresses[..1] } else { &addresses[..] };
+                self.ask_turn(&server, first, n).await;
             }
         };
         tokio::join!(stun, turn);
@@ -177,7 +208,11 @@ impl Context {
         let sockets = self.shared.sockets();
         let have = |v4: bool| sockets.has(v4);
         let first = |v4: bool| all.iter().find(|a| a.is_ipv4() == v4 && have(v4)).copied();
-        let usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        let mut usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        // Also beside an IPv6 address: only this way the device learns how IPv4 viewers see it.
+        if !have(true) && have(false) {
+            usable.extend(self.nat64.server(&all).await.filter(|twin| !usable.contains(twin)));
+        }
         match usable.is_empty() {
             true => Err("it has no address of an IP version that this device has too".into()),
             false => Ok(usable),

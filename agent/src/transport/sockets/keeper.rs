@@ -18,6 +18,7 @@ use super::{
 use crate::transport::{
     interfaces::{InterfaceChanges, Interfaces},
     shared::{self, Shared},
+    tcp,
 };
 
 /// Keeps the sockets in step with the interfaces for as long as it runs, and reads from each while it is open.
@@ -25,15 +26,17 @@ pub(in crate::transport) struct Keeper {
     shared: Arc<Shared>,
     port: u16,
     loopback: bool,
-    readers: HashMap<SocketAddr, AbortOnDropHandle<()>>,
+    tcp: bool,
+    open: HashMap<SocketAddr, (AbortOnDropHandle<()>, Option<tcp::Listener>)>,
     /// Addresses that could not be bound; the log says so already.
     refused: HashSet<IpAddr>,
 }
 
 impl Keeper {
-    /// Starts to read from the sockets that are open. Within a tokio runtime.
-    pub fn new(shared: Arc<Shared>, port: u16, loopback: bool) -> Self {
-        let mut this = Self { shared, port, loopback, readers: HashMap::new(), refused: HashSet::new() };
+    /// Starts to read from the sockets that are open, and with `tcp` to listen beside them. Within a tokio runtime.
+    pub fn new(shared: Arc<Shared>, port: u16, loopback: bool, tcp: bool) -> Self {
+        let (open, refused) = (HashMap::new(), HashSet::new());
+        let mut this = Self { shared, port, loopback, tcp, open, refused };
         for socket in this.shared.sockets().all() {
             this.read(socket);
         }
@@ -80,7 +83,7 @@ impl Keeper {
                 new.kept.push(socket.clone());
             } else {
                 closed.push(socket.local.ip().to_string());
-                self.readers.remove(&socket.local);
+                self.open.remove(&socket.local);
             }
         }
         if !opened.is_empty() || !closed.is_empty() {
@@ -116,6 +119,7 @@ impl Keeper {
 
     fn read(&mut self, socket: &Arc<Socket>) {
         let task = tokio::spawn(shared::receive(self.shared.clone(), socket.clone()));
-        self.readers.insert(socket.local, AbortOnDropHandle::new(task));
+        let listener = self.tcp.then(|| tcp::listen(&self.shared, socket.local)).flatten();
+        self.open.insert(socket.local, (AbortOnDropHandle::new(task), listener));
     }
 }
