@@ -8,6 +8,7 @@
 
 mod driver;
 mod end;
+mod explain;
 mod feedback;
 mod manager;
 mod metrics;
@@ -20,7 +21,9 @@ pub mod peer;
 mod reports;
 mod tracks;
 mod trickle;
+mod verdict;
 mod warm_up;
 
 pub use manager::{Media, Sessions};
 pub use metrics::SessionMetrics;
+pub use verdict::{Ends, NoPath, Relay, Verdict, VerdictLabel};

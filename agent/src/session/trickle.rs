@@ -6,6 +6,7 @@ use super::{
     driver::Session,
     offer::{Offer, candidate_address},
     peer::Peer,
+    verdict::ViewerCandidates,
 };
 use crate::{
     signaling::message::{Body, Candidate, code},
@@ -28,6 +29,8 @@ pub(super) struct Trickle {
     local: Vec<LocalCandidate>,
     /// The viewer's that came before the offer.
     early: Vec<String>,
+    /// What they say of the viewer's network.
+    pub viewer: ViewerCandidates,
     remote_seen: usize,
 }
 
@@ -108,6 +111,7 @@ impl Session {
             }
             return;
         }
+        trickle.viewer.note(&line);
         match peer {
             Some(peer) => self.use_candidate(peer, &line),
             None => trickle.early.push(line),

@@ -13,6 +13,7 @@ mod endpoint;
 mod gather;
 mod interfaces;
 mod metrics;
+mod outcome;
 mod query;
 mod server;
 mod shared;
@@ -34,6 +35,7 @@ pub use self::{
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
     metrics::{Drop as DropReason, TransportMetrics},
+    outcome::{Asked, Said, ServerOutcome},
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
@@ -120,6 +122,7 @@ impl Transport {
             found,
             inbox,
             relays: endpoint.relays.clone(),
+            outcomes: endpoint.outcomes.clone(),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());

@@ -24,6 +24,7 @@ use tracing::{Instrument as _, debug, warn};
 use super::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
+    outcome::Outcomes,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
@@ -45,6 +46,7 @@ pub(super) struct Gather {
     pub found: mpsc::Sender<EndpointEvent>,
     pub inbox: mpsc::Sender<Datagram>,
     pub relays: Arc<Mutex<Relays>>,
+    pub outcomes: Outcomes,
     pub cancel: CancellationToken,
 }
 
@@ -56,6 +58,7 @@ struct Context {
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
+    outcomes: Outcomes,
     cancel: CancellationToken,
     slots: Arc<Semaphore>,
     results: mpsc::Sender<LocalCandidate>,
@@ -70,7 +73,7 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, direct, found, inbox, relays, cancel } = self;
+        let Self { shared, tasks, servers, direct, found, inbox, relays, outcomes, cancel } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -90,8 +93,17 @@ impl Gather {
         }
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
-        let context =
-            Context { shared: shared.clone(), tasks, direct, inbox, relays, cancel, slots, results };
+        let context = Context {
+            shared: shared.clone(),
+            tasks,
+            direct,
+            inbox,
+            relays,
+            outcomes,
+            cancel,
+            slots,
+            results,
+        };
         let mut asking = JoinSet::new();
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
@@ -117,6 +129,7 @@ impl Context {
             Ok(addresses) => addresses,
             Err(problem) => {
                 self.count_failure(&server);
+                self.outcomes.not_found(&server, &problem);
                 warn!("{server}: {problem}");
                 return;
             }
