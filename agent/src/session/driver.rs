@@ -158,10 +158,10 @@ impl Session {
         if run.talker.as_ref().is_some_and(|(_, heard)| now.duration_since(*heard) > TALK_IDLE) {
             run.talker = None;
         }
-        if run.story.due(run.started).is_some_and(|due| due <= now) {
+        let late = !run.ever_connected && now >= run.started + self.shared.connect_timeout;
+        if !late && run.story.due(run.started).is_some_and(|due| due <= now) {
             self.forecast(&mut run.story, &run.trickle);
         }
-        let late = !run.ever_connected && now >= run.started + self.shared.connect_timeout;
         late.then_some(End::NoPath)
     }
 

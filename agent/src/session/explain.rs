@@ -64,7 +64,7 @@ impl Session {
     /// It takes long: says what will be the verdict if nothing changes.
     pub(super) fn forecast(&self, story: &mut Story, trickle: &Trickle) {
         let verdict = self.without_path(story, trickle);
-        warn!("still no path: {verdict}");
+        warn!("after {} s: {verdict}", FORECAST.as_secs());
         self.notify(notice::PATH_NONE, &verdict);
         story.told = Some(verdict);
     }
@@ -89,6 +89,7 @@ impl Session {
         let verdict = verdict.unwrap_or_else(|| Verdict::Undecided { after, end: end.to_string() });
         let words = verdict.to_string();
         match verdict.is_bad() {
+            true if story.told.as_ref() == Some(&verdict) => {}
             true => warn!("{words}"),
             false => info!("path {words}"),
         }

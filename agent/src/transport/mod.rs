@@ -8,7 +8,9 @@
 //! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP to viewers.
 
 mod candidate;
+pub mod channel;
 pub mod demux;
+pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
