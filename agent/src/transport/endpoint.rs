@@ -16,6 +16,7 @@ use super::{
     candidate::{LocalCandidate, Path},
     demux::EndpointId,
     metrics,
+    nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
     turn::Command,
 };
@@ -152,6 +153,11 @@ impl Endpoint {
     /// What the servers that were asked for this session said so far.
     pub fn outcomes(&self) -> Vec<ServerOutcome> {
         self.outcomes.all()
+    }
+
+    /// What makes IPv6 addresses of the viewer's, where there is no IPv4.
+    pub fn nat64(&self) -> &Nat64 {
+        &self.inner.nat64
     }
 
     fn relays(&self) -> MutexGuard<'_, Relays> {

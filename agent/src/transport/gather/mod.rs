@@ -24,6 +24,7 @@ use tracing::{Instrument as _, debug, warn};
 use super::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
+    nat64::Nat64,
     outcome::Outcomes,
     server::{ServerUrl, Servers},
     shared::Shared,
@@ -41,6 +42,7 @@ pub(super) struct Gather {
     pub shared: Arc<Shared>,
     pub tasks: TaskTracker,
     pub servers: Servers,
+    pub nat64: Nat64,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -55,6 +57,7 @@ pub(super) struct Gather {
 struct Context {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    nat64: Nat64,
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
@@ -73,7 +76,7 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, direct, found, inbox, relays, outcomes, cancel } = self;
+        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, outcomes, cancel } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -96,6 +99,7 @@ impl Gather {
         let context = Context {
             shared: shared.clone(),
             tasks,
+            nat64,
             direct,
             inbox,
             relays,
@@ -141,7 +145,9 @@ impl Context {
         };
         let turn = async {
             if server.relays() {
-                self.ask_turn(&server, &addresses, n).await;
+                // One allocation is enough where IPv4 is reached by IPv6 anyhow.
+                let first = if self.nat64.is_needed() { &addresses[..1] } else { &addresses[..] };
+                self.ask_turn(&server, first, n).await;
             }
         };
         tokio::join!(stun, turn);
@@ -162,7 +168,11 @@ impl Context {
         };
         let have = |v4: bool| self.shared.sockets.iter().any(|s| s.local.is_ipv4() == v4);
         let first = |v4: bool| all.iter().find(|a| a.is_ipv4() == v4 && have(v4)).copied();
-        let usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        let mut usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        // Also beside an IPv6 address: only this way the device learns how IPv4 viewers see it.
+        if !have(true) && have(false) {
+            usable.extend(self.nat64.server(&all).await.filter(|twin| !usable.contains(twin)));
+        }
         match usable.is_empty() {
             true => Err("it has no address of an IP version that this device has too".into()),
             false => Ok(usable),
