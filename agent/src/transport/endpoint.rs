@@ -17,6 +17,7 @@ use super::{
     demux::EndpointId,
     metrics,
     nat64::Nat64,
+    outcome::{Outcomes, ServerOutcome},
     turn::Command,
 };
 
@@ -76,6 +77,7 @@ pub struct Endpoint {
     findings: mpsc::Receiver<EndpointEvent>,
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
+    pub(super) outcomes: Outcomes,
     _cancel: DropGuard,
 }
 
@@ -88,8 +90,8 @@ impl Endpoint {
         datagrams: mpsc::Receiver<Datagram>,
         cancel: CancellationToken,
     ) -> Self {
-        let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, _cancel }
+        let (relays, outcomes, _cancel) = (Arc::default(), Outcomes::default(), cancel.drop_guard());
+        Self { id, direct, inner, findings, datagrams, relays, outcomes, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -150,6 +152,11 @@ impl Endpoint {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
         }
+    }
+
+    /// What the servers that were asked for this session said so far.
+    pub fn outcomes(&self) -> Vec<ServerOutcome> {
+        self.outcomes.all()
     }
 
     /// What makes IPv6 addresses of the viewer's, where there is no IPv4.
