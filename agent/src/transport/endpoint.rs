@@ -17,6 +17,7 @@ use super::{
     demux::EndpointId,
     metrics,
     nat64::Nat64,
+    outcome::{Outcomes, ServerOutcome},
     turn::Command,
 };
 
@@ -80,6 +81,7 @@ pub struct Endpoint {
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
     pub(super) refresh: Arc<Notify>,
+    pub(super) outcomes: Outcomes,
     _cancel: DropGuard,
 }
 
@@ -93,7 +95,8 @@ impl Endpoint {
         cancel: CancellationToken,
     ) -> Self {
         let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, refresh, _cancel }
+        let outcomes = Outcomes::default();
+        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -161,6 +164,11 @@ impl Endpoint {
     /// Calls within 500 ms of the last such round wait for its end and count as one.
     pub fn refresh(&self) {
         self.refresh.notify_one();
+    }
+
+    /// What the servers that were asked for this session said so far.
+    pub fn outcomes(&self) -> Vec<ServerOutcome> {
+        self.outcomes.all()
     }
 
     /// What makes IPv6 addresses of the viewer's, where there is no IPv4.

@@ -8,13 +8,16 @@
 //! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
 mod candidate;
+pub mod channel;
 pub mod demux;
+pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
 pub mod mapping;
 mod metrics;
 pub mod nat64;
+mod outcome;
 mod query;
 mod resolved;
 mod server;
@@ -38,6 +41,7 @@ pub use self::{
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
     metrics::{Drop as DropReason, TransportMetrics},
+    outcome::{Asked, Said, ServerOutcome},
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
@@ -144,6 +148,7 @@ impl Transport {
             relays: endpoint.relays.clone(),
             refresh: endpoint.refresh.clone(),
             mappings: self.0.mapper.as_ref().map(Mapper::mappings),
+            outcomes: endpoint.outcomes.clone(),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());

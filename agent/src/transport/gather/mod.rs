@@ -35,6 +35,7 @@ use super::{
     endpoint::{Datagram, EndpointEvent, Relays},
     mapping::Mapping,
     nat64::Nat64,
+    outcome::Outcomes,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
@@ -61,6 +62,7 @@ pub(super) struct Gather {
     pub refresh: Arc<Notify>,
     /// What routers hold open, if they are asked.
     pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
+    pub outcomes: Outcomes,
     pub cancel: CancellationToken,
 }
 
@@ -73,6 +75,7 @@ struct Context {
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
+    outcomes: Outcomes,
     cancel: CancellationToken,
     slots: Arc<Semaphore>,
     results: mpsc::Sender<LocalCandidate>,
@@ -87,8 +90,20 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, refresh, mappings, cancel } =
-            self;
+        let Self {
+            shared,
+            tasks,
+            servers,
+            nat64,
+            direct,
+            found,
+            inbox,
+            relays,
+            refresh,
+            mappings,
+            outcomes,
+            cancel,
+        } = self;
         let mut known = Known::default();
         let mut sockets = shared.watch_sockets();
         let now = sockets.borrow_and_update().clone();
@@ -99,8 +114,18 @@ impl Gather {
         send(&shared, &found, hosts).await?;
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
-        let context =
-            Context { shared: shared.clone(), tasks, nat64, direct, inbox, relays, cancel, slots, results };
+        let context = Context {
+            shared: shared.clone(),
+            tasks,
+            nat64,
+            direct,
+            inbox,
+            relays,
+            outcomes,
+            cancel,
+            slots,
+            results,
+        };
         let mut asking = JoinSet::new();
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
@@ -170,6 +195,7 @@ impl Context {
             Ok(addresses) => addresses,
             Err(problem) => {
                 self.count_failure(&server);
+                self.outcomes.not_found(&server, &problem);
                 warn!("{server}: {problem}");
                 return;
             }

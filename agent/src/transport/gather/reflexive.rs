@@ -24,14 +24,19 @@ impl Context {
         sockets: &[Arc<Socket>],
         again: bool,
     ) {
-        let mut queries = JoinSet::new();
+        let (mut queries, asked) = (JoinSet::new(), Instant::now());
         for socket in sockets {
             for &address in addresses.iter().filter(|a| reachable(socket.local, **a)) {
-                queries.spawn(query(self.shared.clone(), socket.clone(), address));
+                let asking = query(self.shared.clone(), socket.clone(), address);
+                queries.spawn(async move {
+                    let (socket, result) = asking.await;
+                    (socket, address, result)
+                });
             }
         }
         let mut problem = None;
-        while let Some(Ok((socket, result))) = queries.join_next().await {
+        while let Some(Ok((socket, address, result))) = queries.join_next().await {
+            self.outcomes.binding(server, address, socket.local, asked, &result);
             match result {
                 Ok(address) => {
                     let candidate = LocalCandidate {
