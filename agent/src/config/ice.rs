@@ -20,6 +20,9 @@ pub struct IceConfig {
     pub policy: IcePolicy,
     /// PEM file with a certificate to trust for `turns:` servers, besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Ask the network's routers to open the port (PCP, NAT-PMP, UPnP). Not with other policies than `all`, and not with
+    /// `loopback`.
+    pub port_mapping: bool,
 }
 
 impl Default for IceConfig {
@@ -31,6 +34,7 @@ impl Default for IceConfig {
             loopback: false,
             policy: IcePolicy::All,
             ca_file: None,
+            port_mapping: true,
         }
     }
 }

@@ -129,6 +129,14 @@ impl LocalCandidate {
         Self { kind, protocol: Protocol::Tcp, address, base, related: None, server: None, local_preference }
     }
 
+    /// Whether the ICE agent pairs it. Not an IPv4 address seen through a NAT64: viewers' packets come to its IPv6 base,
+    /// and that base's own candidate makes the pairs with their twins. Nor one of TCP but the listener's own: what comes
+    /// over TCP comes to that, whatever address the viewer knows it by.
+    pub fn is_for_checks(&self) -> bool {
+        self.address.is_ipv4() == self.base.is_ipv4()
+            && (self.protocol == Protocol::Udp || self.kind == CandidateKind::Host)
+    }
+
     /// Priority after RFC 8445 section 5.1.2.1.
     pub fn priority(&self) -> u32 {
         (self.kind.preference(self.protocol) << 24)

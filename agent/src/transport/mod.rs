@@ -12,7 +12,9 @@ pub mod demux;
 mod endpoint;
 mod gather;
 mod interfaces;
+pub mod mapping;
 mod metrics;
+pub mod nat64;
 mod query;
 mod server;
 mod shared;
@@ -23,7 +25,7 @@ pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -38,7 +40,11 @@ pub use self::{
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
-use self::{gather::Gather, shared::Shared};
+use self::{
+    gather::Gather,
+    mapping::{Mapper, MappingMetrics},
+    shared::Shared,
+};
 use crate::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
@@ -55,9 +61,12 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    interfaces: watch::Sender<Arc<Interfaces>>,
+    interfaces: InterfaceChanges,
+    _follower: Option<AbortOnDropHandle<()>>,
+    nat64: nat64::Nat64,
     _readers: Vec<AbortOnDropHandle<()>>,
     _listeners: Vec<tcp::Listener>,
+    mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
 
@@ -68,13 +77,14 @@ impl Transport {
     ///
     /// The port is taken, or there is no address to bind it to; the error says what to do.
     pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
-        let interfaces = Interfaces::now()?;
-        let found: Vec<_> = interfaces.addresses.iter().map(|a| a.ip).collect();
+        let (interfaces, _follower) = interfaces::follow().await;
+        let found: Vec<_> = interfaces.borrow().addresses.iter().map(|a| a.ip).collect();
         let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
-        let metrics = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, metrics, config));
-        let (interfaces, _) = watch::channel(Arc::new(interfaces));
+        let mapping_metrics = metrics.register(MappingMetrics::register);
+        let counted = metrics.register(TransportMetrics::register);
+        let shared = Arc::new(Shared::new(sockets, counted, config));
+        let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
@@ -83,7 +93,14 @@ impl Transport {
         let listening = shared.sockets.iter().filter(|_| tcp);
         let _listeners = listening.filter_map(|socket| tcp::listen(&shared, socket.local)).collect();
         let tasks = TaskTracker::new();
-        let this = Self(Arc::new(Inner { shared, interfaces, _readers, _listeners, tasks }));
+        let port = shared.sockets.first().map_or(0, |socket| socket.local.port());
+        // Loopback is for tests on one machine, whose network's router is not to be bothered.
+        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
+        let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
+        let mapper =
+            wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
+        let inner = Inner { shared, interfaces, _follower, nat64, _readers, _listeners, mapper, tasks };
+        let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -101,7 +118,7 @@ impl Transport {
 
     /// The device's addresses and routers, and their changes.
     pub fn interfaces(&self) -> InterfaceChanges {
-        self.0.interfaces.subscribe()
+        self.0.interfaces.clone()
     }
 
     /// What is counted.
@@ -123,18 +140,24 @@ impl Transport {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
             servers,
+            nat64: self.0.nat64.clone(),
             direct,
             found,
             inbox,
             relays: endpoint.relays.clone(),
+            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());
         endpoint
     }
 
-    /// Waits until all allocations of dropped endpoints are given back: a second at most after the last was dropped.
+    /// Waits until all allocations of dropped endpoints and all mappings are given back: a second at most after the last
+    /// endpoint was dropped. No port is mapped any more.
     pub async fn released(&self) {
+        if let Some(mapper) = &self.0.mapper {
+            mapper.stop();
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -147,5 +170,8 @@ fn random_id() -> [u8; 12] {
     id
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod own_network;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! All servers are asked at the same time, from all local addresses of their IP version. No server delays another, and
 //! none delays a session: it has the host candidates before the first packet is sent.
 
+mod mapped;
 mod reflexive;
 mod relayed;
 
@@ -14,16 +15,19 @@ use std::{
 
 use tokio::{
     net::lookup_host,
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, warn};
 
+use self::mapped::Mapped;
 use super::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
+    mapping::Mapping,
+    nat64::Nat64,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
@@ -40,11 +44,14 @@ pub(super) struct Gather {
     pub shared: Arc<Shared>,
     pub tasks: TaskTracker,
     pub servers: Servers,
+    pub nat64: Nat64,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
     pub inbox: mpsc::Sender<Datagram>,
     pub relays: Arc<Mutex<Relays>>,
+    /// What routers hold open, if they are asked.
+    pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
     pub cancel: CancellationToken,
 }
 
@@ -53,6 +60,7 @@ pub(super) struct Gather {
 struct Context {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    nat64: Nat64,
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
@@ -70,7 +78,7 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, direct, found, inbox, relays, cancel } = self;
+        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, mappings, cancel } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -100,13 +108,37 @@ impl Gather {
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
         let context =
-            Context { shared: shared.clone(), tasks, direct, inbox, relays, cancel, slots, results };
+            Context { shared: shared.clone(), tasks, nat64, direct, inbox, relays, cancel, slots, results };
         let mut asking = JoinSet::new();
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
         }
         drop(context);
-        while let Some(candidate) = candidates.recv().await {
+        let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
+        let mut done = false;
+        loop {
+            let candidate = tokio::select! {
+                biased;
+                candidate = mapped.next() => candidate,
+                candidate = candidates.recv(), if !done => match candidate {
+                    Some(mut candidate) => {
+                        if candidate.kind == CandidateKind::ServerReflexive {
+                            candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
+                        }
+                        candidate
+                    }
+                    None => {
+                        debug!("{} candidates are all that there are", known.len());
+                        found.send(EndpointEvent::GatheringDone).await?;
+                        if mapped.is_over() {
+                            return Ok(());
+                        }
+                        // A router may still open a port while the session lives.
+                        done = true;
+                        continue;
+                    }
+                },
+            };
             // A reflexive address that is a host's own, or was seen by another server, says nothing new.
             let is_known = known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
             if !is_known {
@@ -120,8 +152,6 @@ impl Gather {
                 }
             }
         }
-        debug!("{} candidates are all that there are", known.len());
-        found.send(EndpointEvent::GatheringDone).await
     }
 }
 
@@ -142,7 +172,9 @@ impl Context {
         };
         let turn = async {
             if server.relays() {
-                self.ask_turn(&server, &addresses, n).await;
+                // One allocation is enough where IPv4 is reached by IPv6 anyhow.
+                let first = if self.nat64.is_needed() { &addresses[..1] } else { &addresses[..] };
+                self.ask_turn(&server, first, n).await;
             }
         };
         tokio::join!(stun, turn);
@@ -163,7 +195,11 @@ impl Context {
         };
         let have = |v4: bool| self.shared.sockets.iter().any(|s| s.local.is_ipv4() == v4);
         let first = |v4: bool| all.iter().find(|a| a.is_ipv4() == v4 && have(v4)).copied();
-        let usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        let mut usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        // Also beside an IPv6 address: only this way the device learns how IPv4 viewers see it.
+        if !have(true) && have(false) {
+            usable.extend(self.nat64.server(&all).await.filter(|twin| !usable.contains(twin)));
+        }
         match usable.is_empty() {
             true => Err("it has no address of an IP version that this device has too".into()),
             false => Ok(usable),
