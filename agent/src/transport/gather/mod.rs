@@ -91,7 +91,7 @@ impl Gather {
                     server: None,
                     local_preference: socket.preference,
                 };
-                shared.metrics.found(candidate.kind);
+                shared.metrics.found(&candidate);
                 known.push(candidate.clone());
                 found.send(EndpointEvent::Candidate(candidate)).await?;
             }
@@ -99,7 +99,7 @@ impl Gather {
         if direct {
             for socket in &shared.sockets {
                 if let Some(candidate) = shared.tcp.host(socket.local, socket.preference) {
-                    shared.metrics.found_passive(candidate.kind);
+                    shared.metrics.found(&candidate);
                     known.push(candidate.clone());
                     found.send(EndpointEvent::Candidate(candidate)).await?;
                 }
@@ -140,15 +140,15 @@ impl Gather {
                 },
             };
             // A reflexive address that is a host's own, or was seen by another server, says nothing new.
-            let is_known = known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
-            if !is_known {
-                shared.metrics.found(candidate.kind);
-                known.push(candidate.clone());
-                let passive = shared.tcp.beside(&candidate);
-                found.send(EndpointEvent::Candidate(candidate)).await?;
-                if let Some(passive) = passive {
-                    shared.metrics.found_passive(passive.kind);
-                    found.send(EndpointEvent::Candidate(passive)).await?;
+            let beside = shared.tcp.beside(&candidate);
+            for candidate in [Some(candidate), beside].into_iter().flatten() {
+                let is_same = |k: &LocalCandidate| {
+                    (k.protocol, k.address, k.base) == (candidate.protocol, candidate.address, candidate.base)
+                };
+                if !known.iter().any(is_same) {
+                    shared.metrics.found(&candidate);
+                    known.push(candidate.clone());
+                    found.send(EndpointEvent::Candidate(candidate)).await?;
                 }
             }
         }
