@@ -132,6 +132,11 @@ impl Nominations {
         std::mem::take(&mut self.changed)
     }
 
+    /// The pair that media goes out by.
+    pub(super) fn in_use(&self) -> Option<Path> {
+        self.chosen.map(|chosen| chosen.pair).or(self.own)
+    }
+
     /// The path in words, if it is not the stack's own.
     pub(super) fn elsewhere(&self) -> Option<String> {
         let pair = self.chosen?.pair;

@@ -181,6 +181,8 @@ impl Peer {
             .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_relay_acceptance_min_wait(Some(RELAY_PATIENCE))
+            // Those that live are told again; an address that is gone is not to be checked from.
+            .with_discard_local_candidates_during_ice_restart(true)
             .build();
         let mut pc = RTCPeerConnectionBuilder::new()
             .with_configuration(
@@ -415,6 +417,11 @@ impl Peer {
         let over_tcp = pair.local().protocol == RTCIceProtocol::Tcp;
         let tcp = if over_tcp { transport::Protocol::Tcp } else { transport::Protocol::Udp }.remark();
         format!("{} to {}", end(pair.local(), tcp), end(pair.remote(), ""))
+    }
+
+    /// What is sent goes by this path, if there is one.
+    pub fn path_in_use(&self) -> Option<Path> {
+        self.nominations.in_use()
     }
 
     /// All tracks share one transport; it is reached through any of them.
