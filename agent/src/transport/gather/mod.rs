@@ -31,7 +31,7 @@ use self::{
     mapped::Mapped,
 };
 use super::{
-    candidate::{CandidateKind, LocalCandidate, Protocol},
+    candidate::{CandidateKind, LocalCandidate},
     endpoint::{Datagram, EndpointEvent, Relays},
     mapping::Mapping,
     nat64::Nat64,
@@ -176,10 +176,7 @@ async fn send(
         found
             .send(match change {
                 Change::New(candidate) => {
-                    match candidate.protocol {
-                        Protocol::Udp => shared.metrics.found(candidate.kind),
-                        Protocol::Tcp => shared.metrics.found_passive(candidate.kind),
-                    }
+                    shared.metrics.found(&candidate);
                     EndpointEvent::Candidate(candidate)
                 }
                 Change::Gone(candidate) => EndpointEvent::CandidateGone(candidate),
