@@ -126,6 +126,7 @@ impl Session {
                     None => return End::LinkGone,
                 },
                 event = self.endpoint.next() => self.network(run, event),
+                lines = run.trickle.remote.next() => self.use_made(run.peer.as_mut(), &lines),
                 unit = next_unit(&mut run.video) => self.picture(run, unit),
                 frame = next_frame(&mut run.audio) => self.sound(run, frame),
                 Ok(()) = run.privacy.changed() => {

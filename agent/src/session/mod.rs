@@ -17,6 +17,7 @@ mod notice;
 mod offer;
 mod packets;
 pub mod peer;
+mod remote;
 mod reports;
 mod tracks;
 mod trickle;

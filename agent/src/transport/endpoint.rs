@@ -16,6 +16,7 @@ use super::{
     candidate::{LocalCandidate, Path},
     demux::EndpointId,
     metrics,
+    nat64::Nat64,
     turn::Command,
 };
 
@@ -145,6 +146,11 @@ impl Endpoint {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
         }
+    }
+
+    /// What makes IPv6 addresses of the viewer's, where there is no IPv4.
+    pub fn nat64(&self) -> &Nat64 {
+        &self.inner.nat64
     }
 
     fn relays(&self) -> MutexGuard<'_, Relays> {

@@ -14,6 +14,7 @@ mod gather;
 mod interfaces;
 pub mod mapping;
 mod metrics;
+pub mod nat64;
 mod query;
 mod server;
 mod shared;
@@ -23,7 +24,7 @@ pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -59,7 +60,9 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    interfaces: watch::Sender<Arc<Interfaces>>,
+    interfaces: InterfaceChanges,
+    _follower: Option<AbortOnDropHandle<()>>,
+    nat64: nat64::Nat64,
     _readers: Vec<AbortOnDropHandle<()>>,
     mapper: Option<Mapper>,
     tasks: TaskTracker,
@@ -72,23 +75,24 @@ impl Transport {
     ///
     /// The port is taken, or there is no address to bind it to; the error says what to do.
     pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
-        let interfaces = Interfaces::now()?;
-        let found: Vec<_> = interfaces.addresses.iter().map(|a| a.ip).collect();
+        let (interfaces, _follower) = interfaces::follow().await;
+        let found: Vec<_> = interfaces.borrow().addresses.iter().map(|a| a.ip).collect();
         let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
-        let mapping_metrics = metrics.register(MappingMetrics::register);
-        let metrics = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
-        let (interfaces, changes) = watch::channel(Arc::new(interfaces));
-        let tasks = TaskTracker::new();
-        let port = shared.sockets.first().map_or(0, |socket| socket.local.port());
-        // Loopback is for tests on one machine, whose network's router is not to be bothered.
-        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
-        let mapper = wanted.then(|| Mapper::start(port, changes, &[Protocol::Udp], mapping_metrics, &tasks));
+        let counted = metrics.register(TransportMetrics::register);
+        let shared = Arc::new(Shared::new(sockets, counted, config.ca_file.clone()));
+        let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
-        let this = Self(Arc::new(Inner { shared, interfaces, _readers, mapper, tasks }));
+        let tasks = TaskTracker::new();
+        let port = shared.sockets.first().map_or(0, |socket| socket.local.port());
+        let mapping_metrics = metrics.register(MappingMetrics::register);
+        // Loopback is for tests on one machine, whose network's router is not to be bothered.
+        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
+        let start = || Mapper::start(port, interfaces.clone(), &[Protocol::Udp], mapping_metrics, &tasks);
+        let mapper = wanted.then(start);
+        let this = Self(Arc::new(Inner { shared, interfaces, _follower, nat64, _readers, mapper, tasks }));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -106,7 +110,7 @@ impl Transport {
 
     /// The device's addresses and routers, and their changes.
     pub fn interfaces(&self) -> InterfaceChanges {
-        self.0.interfaces.subscribe()
+        self.0.interfaces.clone()
     }
 
     /// What is counted.
@@ -128,6 +132,7 @@ impl Transport {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
             servers,
+            nat64: self.0.nat64.clone(),
             direct,
             found,
             inbox,
@@ -157,5 +162,8 @@ fn random_id() -> [u8; 12] {
     id
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod own_network;
 #[cfg(test)]
 mod tests;

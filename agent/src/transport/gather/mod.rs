@@ -27,6 +27,7 @@ use super::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
     mapping::Mapping,
+    nat64::Nat64,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
@@ -43,6 +44,7 @@ pub(super) struct Gather {
     pub shared: Arc<Shared>,
     pub tasks: TaskTracker,
     pub servers: Servers,
+    pub nat64: Nat64,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -58,6 +60,7 @@ pub(super) struct Gather {
 struct Context {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    nat64: Nat64,
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
@@ -75,7 +78,7 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, direct, found, inbox, relays, mappings, cancel } = self;
+        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, mappings, cancel } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -96,7 +99,7 @@ impl Gather {
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
         let context =
-            Context { shared: shared.clone(), tasks, direct, inbox, relays, cancel, slots, results };
+            Context { shared: shared.clone(), tasks, nat64, direct, inbox, relays, cancel, slots, results };
         let mut asking = JoinSet::new();
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
@@ -155,7 +158,9 @@ impl Context {
         };
         let turn = async {
             if server.relays() {
-                self.ask_turn(&server, &addresses, n).await;
+                // One allocation is enough where IPv4 is reached by IPv6 anyhow.
+                let first = if self.nat64.is_needed() { &addresses[..1] } else { &addresses[..] };
+                self.ask_turn(&server, first, n).await;
             }
         };
         tokio::join!(stun, turn);
@@ -176,7 +181,11 @@ impl Context {
         };
         let have = |v4: bool| self.shared.sockets.iter().any(|s| s.local.is_ipv4() == v4);
         let first = |v4: bool| all.iter().find(|a| a.is_ipv4() == v4 && have(v4)).copied();
-        let usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        let mut usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
+        // Also beside an IPv6 address: only this way the device learns how IPv4 viewers see it.
+        if !have(true) && have(false) {
+            usable.extend(self.nat64.server(&all).await.filter(|twin| !usable.contains(twin)));
+        }
         match usable.is_empty() {
             true => Err("it has no address of an IP version that this device has too".into()),
             false => Ok(usable),
