@@ -29,8 +29,8 @@ const RENEW_AT_SOONEST: Duration = Duration::from_secs(15);
 /// Pause after a failed renewal, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// Pause before a router that speaks nothing is asked again, doubled each time, ...
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// ... up to this: about 20 datagrams to the router and the multicast group in half an hour.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+/// ... up to this. A round is 19 datagrams at most, so they are 40 in an hour.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
 /// Longest wait after a router announced its restart: all its clients hear it at once (RFC 6887 section 14.1.3: 5 s).
 const CROWD: Duration = Duration::from_secs(5);
