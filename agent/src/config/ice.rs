@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct IceConfig {
     /// The one UDP port of all sessions; 0: any free one.
     pub port: u16,
+    /// Listen on the same number over TCP too, for viewers whose network blocks UDP (RFC 6544).
+    pub tcp: bool,
     /// Servers used besides those that `connect` names.
     pub servers: Vec<IceServerConfig>,
     /// Offer loopback addresses too: for tests on one machine. Done anyway where there is no other address.
@@ -27,6 +29,7 @@ impl Default for IceConfig {
     fn default() -> Self {
         Self {
             port: 0,
+            tcp: true,
             servers: Vec::new(),
             loopback: false,
             policy: IcePolicy::All,

@@ -13,10 +13,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
-    candidate::{LocalCandidate, Path},
+    candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     metrics,
     nat64::Nat64,
+    outcome::{Outcomes, ServerOutcome},
     turn::Command,
 };
 
@@ -76,6 +77,7 @@ pub struct Endpoint {
     findings: mpsc::Receiver<EndpointEvent>,
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
+    pub(super) outcomes: Outcomes,
     _cancel: DropGuard,
 }
 
@@ -88,8 +90,8 @@ impl Endpoint {
         datagrams: mpsc::Receiver<Datagram>,
         cancel: CancellationToken,
     ) -> Self {
-        let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, _cancel }
+        let (relays, outcomes, _cancel) = (Arc::default(), Outcomes::default(), cancel.drop_guard());
+        Self { id, direct, inner, findings, datagrams, relays, outcomes, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -115,6 +117,10 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
+        if path.protocol == Protocol::Tcp {
+            shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
+            return;
+        }
         if self.direct
             && let Some(socket) = shared.socket(path.local)
         {
@@ -146,6 +152,11 @@ impl Endpoint {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
         }
+    }
+
+    /// What the servers that were asked for this session said so far.
+    pub fn outcomes(&self) -> Vec<ServerOutcome> {
+        self.outcomes.all()
     }
 
     /// What makes IPv6 addresses of the viewer's, where there is no IPv4.

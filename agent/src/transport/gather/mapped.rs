@@ -68,18 +68,30 @@ impl Mapped {
 /// `None`: the mapping leads to no socket of the shared port, or the address outside is the device's own.
 fn candidate(shared: &Shared, mapping: &Mapping) -> Option<LocalCandidate> {
     let is_own = |ip| shared.sockets.iter().any(|socket| socket.local.ip() == ip);
-    if mapping.protocol != Protocol::Udp || is_own(mapping.external.ip()) {
+    if is_own(mapping.external.ip()) {
         return None;
     }
     let base: SocketAddr = mapping.local;
     let preference = shared.socket(base)?.preference;
-    Some(LocalCandidate {
-        kind: CandidateKind::ServerReflexive,
-        protocol: Protocol::Udp,
-        address: mapping.external,
-        base,
-        related: Some(base),
-        server: Some(mapping.kind.as_str().into()),
-        local_preference: preference,
-    })
+    let (kind, address) = (CandidateKind::ServerReflexive, mapping.external);
+    let (related, server) = (Some(base), Some(mapping.kind.as_str().into()));
+    match mapping.protocol {
+        Protocol::Udp => {
+            let local_preference = preference;
+            Some(LocalCandidate {
+                kind,
+                protocol: Protocol::Udp,
+                address,
+                base,
+                related,
+                server,
+                local_preference,
+            })
+        }
+        Protocol::Tcp => shared.tcp.listens(base).then(|| LocalCandidate {
+            related,
+            server,
+            ..LocalCandidate::passive(kind, address, base, preference)
+        }),
+    }
 }

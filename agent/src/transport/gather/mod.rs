@@ -28,6 +28,7 @@ use super::{
     endpoint::{Datagram, EndpointEvent, Relays},
     mapping::Mapping,
     nat64::Nat64,
+    outcome::Outcomes,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
@@ -52,6 +53,7 @@ pub(super) struct Gather {
     pub relays: Arc<Mutex<Relays>>,
     /// What routers hold open, if they are asked.
     pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
+    pub outcomes: Outcomes,
     pub cancel: CancellationToken,
 }
 
@@ -64,6 +66,7 @@ struct Context {
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
+    outcomes: Outcomes,
     cancel: CancellationToken,
     slots: Arc<Semaphore>,
     results: mpsc::Sender<LocalCandidate>,
@@ -78,7 +81,8 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, mappings, cancel } = self;
+        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, mappings, outcomes, cancel } =
+            self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -96,10 +100,29 @@ impl Gather {
                 found.send(EndpointEvent::Candidate(candidate)).await?;
             }
         }
+        if direct {
+            for socket in &shared.sockets {
+                if let Some(candidate) = shared.tcp.host(socket.local, socket.preference) {
+                    shared.metrics.found_passive(candidate.kind);
+                    known.push(candidate.clone());
+                    found.send(EndpointEvent::Candidate(candidate)).await?;
+                }
+            }
+        }
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
-        let context =
-            Context { shared: shared.clone(), tasks, nat64, direct, inbox, relays, cancel, slots, results };
+        let context = Context {
+            shared: shared.clone(),
+            tasks,
+            nat64,
+            direct,
+            inbox,
+            relays,
+            outcomes,
+            cancel,
+            slots,
+            results,
+        };
         let mut asking = JoinSet::new();
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
@@ -131,11 +154,19 @@ impl Gather {
                 },
             };
             // A reflexive address that is a host's own, or was seen by another server, says nothing new.
-            let is_known = known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
-            if !is_known {
-                shared.metrics.found(candidate.kind);
-                known.push(candidate.clone());
-                found.send(EndpointEvent::Candidate(candidate)).await?;
+            let passive = shared.tcp.beside(&candidate);
+            for candidate in [Some(candidate), passive].into_iter().flatten() {
+                let is_known = known.iter().any(|k| {
+                    (k.protocol, k.address, k.base) == (candidate.protocol, candidate.address, candidate.base)
+                });
+                if !is_known {
+                    match candidate.protocol {
+                        Protocol::Udp => shared.metrics.found(candidate.kind),
+                        Protocol::Tcp => shared.metrics.found_passive(candidate.kind),
+                    }
+                    known.push(candidate.clone());
+                    found.send(EndpointEvent::Candidate(candidate)).await?;
+                }
             }
         }
     }
@@ -147,6 +178,7 @@ impl Context {
             Ok(addresses) => addresses,
             Err(problem) => {
                 self.count_failure(&server);
+                self.outcomes.not_found(&server, &problem);
                 warn!("{server}: {problem}");
                 return;
             }

@@ -42,12 +42,7 @@ pub(super) struct Upnp {
 
 impl Upnp {
     /// Looks for the router. Some answer only to multicast, others only to what is sent to them alone.
-    pub async fn search_later(place: Place, to: SocketAddrV4) -> Option<Gateway<Tokio>> {
-        sleep(AGAIN).await;
-        search(place, to).await
-    }
-
-    async fn search(place: Place) -> Result<Self, Problem> {
+    pub async fn search(place: Place) -> Result<Self, Problem> {
         let alone = SocketAddrV4::new(place.gateway, MULTICAST.port());
         let gateway = tokio::select! {
             Some(gateway) = search(place, MULTICAST) => gateway,
