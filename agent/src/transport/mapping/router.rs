@@ -150,8 +150,13 @@ impl Router {
             let words = format!("router {gateway} speaks {}, but {problem}", kind.as_str());
             return ("private_address", words);
         }
-        if let Some((kind, problem)) = said(|problem| matches!(problem, Problem::Refused { .. })) {
-            return ("refused", format!("router {gateway} opens no port by {}: {problem}", kind.as_str()));
+        let refusals = problems.iter().filter_map(|(kind, problem)| match problem {
+            Problem::Refused { words, .. } => Some(format!("{}: {words}", kind.as_str())),
+            _ => None,
+        });
+        let refusals: Vec<_> = refusals.collect();
+        if !refusals.is_empty() {
+            return ("refused", format!("router {gateway} opens no port ({})", refusals.join("; ")));
         }
         if let Some((_, problem)) = said(|problem| matches!(problem, Problem::Io(_))) {
             return ("no_answer", format!("router {gateway} opens no port: {problem}"));
