@@ -29,7 +29,7 @@ pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -47,7 +47,7 @@ pub use self::{
 };
 use self::{
     gather::Gather,
-    mapping::{Mapper, MappingMetrics},
+    mapping::{Mapper, Mapping, MappingMetrics},
     shared::Shared,
 };
 use crate::{
@@ -122,6 +122,11 @@ impl Transport {
         self.0.interfaces.clone()
     }
 
+    /// What the device's routers hold open, and its changes; `None`: they are not asked.
+    pub fn mappings(&self) -> Option<watch::Receiver<Arc<[Mapping]>>> {
+        self.0.mapper.as_ref().map(Mapper::mappings)
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &TransportMetrics {
         &self.0.shared.metrics
@@ -147,7 +152,7 @@ impl Transport {
             inbox,
             relays: endpoint.relays.clone(),
             refresh: endpoint.refresh.clone(),
-            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
+            mappings: self.mappings(),
             outcomes: endpoint.outcomes.clone(),
             cancel,
         };
