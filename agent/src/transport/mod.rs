@@ -7,6 +7,7 @@
 //!
 //! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
+mod batch;
 mod candidate;
 pub mod channel;
 pub mod demux;
@@ -37,6 +38,7 @@ use tokio_util::{
 use tracing::{Instrument as _, info};
 
 pub use self::{
+    batch::Batch,
     candidate::{CandidateKind, LocalCandidate, Path, Protocol},
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
