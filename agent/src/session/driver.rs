@@ -414,6 +414,7 @@ impl Session {
             info!("the viewer looks for a new path (ICE restart)");
             self.shared.metrics.restarts.inc();
             run.roaming.restarted(arrived);
+            self.endpoint.refresh();
             run.trickle.restart();
             self.tell_candidates(&run.trickle, peer);
         } else {
