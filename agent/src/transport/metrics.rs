@@ -15,6 +15,8 @@ type Label = [(&'static str, &'static str); 1];
 pub enum Drop {
     /// Came from an address, or with a ufrag, of no session.
     Unknown,
+    /// Too many checks from addresses of no session came from one source.
+    RateLimit,
     /// The session did not take its datagrams fast enough.
     SessionQueue,
     /// The kernel's send buffer is full.
@@ -37,6 +39,7 @@ impl Drop {
     fn label(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::RateLimit => "rate_limit",
             Self::SessionQueue => "session_queue",
             Self::SendBuffer => "send_buffer",
             Self::SendError => "send_error",

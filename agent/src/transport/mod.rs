@@ -15,6 +15,7 @@ pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
+mod limits;
 pub mod mapping;
 mod metrics;
 pub mod nat64;

@@ -18,6 +18,7 @@ use super::{
     candidate::Path,
     demux::{EndpointId, Packet, Table, TransactionId, classify},
     endpoint::Datagram,
+    limits::Limits,
     metrics::{Drop, TransportMetrics},
     resolved::Resolved,
     server::ServerUrl,
@@ -48,6 +49,7 @@ struct State {
     inboxes: HashMap<EndpointId, mpsc::Sender<Datagram>>,
     queries: HashMap<TransactionId, Query>,
     resolved: Resolved,
+    limits: Limits,
 }
 
 /// See the module's documentation.
@@ -222,6 +224,13 @@ impl Shared {
         {
             // Full only if the server repeats itself.
             let _ = query.answers.try_send(data);
+            return;
+        }
+        if let Packet::StunRequest { .. } = packet
+            && !state.table.is_owned(path)
+            && !state.limits.admit(at, path.remote.ip())
+        {
+            self.metrics.drop_one(Drop::RateLimit);
             return;
         }
         let owner = state.table.route(at, path, &packet);

@@ -97,6 +97,68 @@ async fn a_stranger_gets_no_answer_and_is_counted() {
 }
 
 #[tokio::test]
+async fn a_flood_from_one_source_keeps_no_other_viewer_out() {
+    let transport = transport().await;
+    let (mut before, mut after) = (session(&transport, "aaaa"), session(&transport, "bbbb"));
+    let known = viewer(&transport).await;
+    known.send(&stun(1, "aaaa:x")).await.unwrap();
+    assert_eq!(datagram(&mut before).await.2, stun(1, "aaaa:x"));
+    // From the viewer's own address, as others behind its NAT, and with a name that is right.
+    let flood = viewer(&transport).await;
+    until("the flood is cut off", || {
+        for n in 0..100 {
+            let _ = flood.try_send(&stun(1, if n % 2 == 0 { "nobody:x" } else { "cccc:x" }));
+        }
+        transport.metrics().dropped(DropReason::RateLimit) > 1000
+    })
+    .await;
+    assert_eq!(transport.metrics().datagrams_out.get(), 0);
+    known.send(&stun(1, "aaaa:y")).await.unwrap();
+    assert_eq!(datagram(&mut before).await.2, stun(1, "aaaa:y"));
+    let other = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    other.send_to(&stun(1, "bbbb:x"), ("127.0.0.1", transport.port())).await.unwrap();
+    assert_eq!(datagram(&mut after).await.2, stun(1, "bbbb:x"));
+}
+
+/// As many as one camera has at most; the answer of each reaches its own viewer, all at the same time.
+#[tokio::test]
+async fn thirty_two_sessions_share_one_port() {
+    let transport = transport().await;
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..32 {
+        let (ufrag, socket) = (format!("ufrag{n}"), viewer(&transport).await);
+        let mut endpoint = session(&transport, &ufrag);
+        running.spawn(async move {
+            socket.send(&stun(1, &format!("{ufrag}:x"))).await.unwrap();
+            let (local, from, _) = datagram(&mut endpoint).await;
+            assert_eq!(from, socket.local_addr().unwrap());
+            for round in 0..20u8 {
+                socket.send(&[0x80, n, round]).await.unwrap();
+                assert_eq!(datagram(&mut endpoint).await, (local, from, vec![0x80, n, round]));
+                let mut batch = endpoint.batch();
+                for packet in 0..10 {
+                    batch.push(Path::udp(local, from), BytesMut::from(&[0x80, n, round, packet][..]));
+                }
+                drop(batch);
+                for packet in 0..10 {
+                    let mut buffer = [0; 10];
+                    let length = timeout(DEADLINE, socket.recv(&mut buffer)).await.unwrap().unwrap();
+                    assert_eq!(buffer[..length], [0x80, n, round, packet]);
+                }
+            }
+            endpoint
+        });
+    }
+    let sessions = running.join_all().await;
+    assert_eq!(transport.metrics().endpoints.get(), 32);
+    let metrics = transport.metrics();
+    assert_eq!((metrics.datagrams_in.get(), metrics.datagrams_out.get()), (32 * 21, 32 * 200));
+    assert_eq!(metrics.send_calls.get(), 32 * 20);
+    drop(sessions);
+    assert_eq!(transport.metrics().endpoints.get(), 0);
+}
+
+#[tokio::test]
 async fn after_an_ice_restart_checks_name_the_new_ufrag_and_the_old_path_still_delivers() {
     let transport = transport().await;
     let mut session = session(&transport, "aaaa");
