@@ -200,8 +200,9 @@ impl Session {
     }
 
     fn transmit(&self, peer: &mut Peer) {
+        let mut batch = self.endpoint.batch();
         while let Some(out) = peer.poll_transmit() {
-            self.endpoint.send(out.path, &out.data);
+            batch.push(out.path, out.data);
         }
     }
 

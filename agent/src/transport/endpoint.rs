@@ -13,11 +13,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
+    batch::{Batch, Train},
     candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     metrics,
     nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
+    sockets::Socket,
     turn::Command,
 };
 
@@ -143,6 +145,21 @@ impl Endpoint {
             Err(mpsc::error::TrySendError::Closed(_)) => metrics::Drop::NoSuchLocal,
         };
         shared.metrics.drop_one(why);
+    }
+
+    /// Sends several datagrams, those that can in one call: see [`Batch`].
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// The socket of the shared port that datagrams by `path` leave from, if it is one of this session's.
+    pub(super) fn socket(&self, path: Path) -> Option<Arc<Socket>> {
+        let is_mine = self.direct && path.protocol == Protocol::Udp;
+        is_mine.then(|| self.inner.shared.socket(path.local)).flatten()
+    }
+
+    pub(super) fn send_train(&self, socket: &Socket, train: &Train) {
+        self.inner.shared.transmit_train(socket, train);
     }
 
     /// Tells an address of the viewer, so that TURN servers let it through early.

@@ -18,6 +18,8 @@ type Label = [(&'static str, &'static str); 1];
 pub enum Drop {
     /// Came from an address, or with a ufrag, of no session.
     Unknown,
+    /// Too many checks from addresses of no session came from one source.
+    RateLimit,
     /// The session did not take its datagrams fast enough.
     SessionQueue,
     /// The kernel's send buffer is full.
@@ -40,6 +42,7 @@ impl Drop {
     fn label(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::RateLimit => "rate_limit",
             Self::SessionQueue => "session_queue",
             Self::SendBuffer => "send_buffer",
             Self::SendError => "send_error",
@@ -63,6 +66,10 @@ pub struct TransportMetrics {
     pub datagrams_out: Counter,
     /// Bytes sent on the shared port, without IP and UDP headers.
     pub bytes_out: Counter,
+    /// Calls of the kernel that received from the shared port; one may bring several datagrams.
+    pub receive_calls: Counter,
+    /// Calls of the kernel that sent from the shared port; one may take several datagrams.
+    pub send_calls: Counter,
     /// Frames received over viewers' TCP connections.
     pub tcp_frames_in: Counter,
     /// Frames sent over viewers' TCP connections.
@@ -92,6 +99,8 @@ impl TransportMetrics {
         r.register("bytes_in", "Bytes received on the shared UDP port", m.bytes_in.clone());
         r.register("datagrams_out", "Datagrams sent on the shared UDP port", m.datagrams_out.clone());
         r.register("bytes_out", "Bytes sent on the shared UDP port", m.bytes_out.clone());
+        r.register("receive_calls", "Calls that received from the shared UDP port", m.receive_calls.clone());
+        r.register("send_calls", "Calls that sent from the shared UDP port", m.send_calls.clone());
         r.register("tcp_frames_in", "Frames received over ICE-TCP", m.tcp_frames_in.clone());
         r.register("tcp_frames_out", "Frames sent over ICE-TCP", m.tcp_frames_out.clone());
         r.register("tcp_connections", "ICE-TCP connections open", m.tcp_connections.clone());

@@ -7,6 +7,7 @@
 //!
 //! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
+mod batch;
 mod candidate;
 pub mod channel;
 pub mod demux;
@@ -14,6 +15,7 @@ pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
+mod limits;
 pub mod mapping;
 mod metrics;
 pub mod nat64;
@@ -37,6 +39,7 @@ use tokio_util::{
 use tracing::{Instrument as _, info};
 
 pub use self::{
+    batch::Batch,
     candidate::{CandidateKind, LocalCandidate, Path, Protocol},
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
