@@ -131,6 +131,8 @@ impl Gather {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
         }
         let mut live = Live::new(context, servers, sockets, &now, refresh);
+        // An address that comes back can only be bound when its old socket is closed.
+        drop(now);
         let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
         let mut done = false;
         loop {
