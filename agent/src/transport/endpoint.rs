@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     demux::{EndpointId, Packet, classify},
     metrics,
     nat64::Nat64,
+    outcome::{Outcomes, ServerOutcome},
     tcp::NextPicture,
     turn::Command,
 };
@@ -29,7 +30,10 @@ const MAX_PEERS: usize = 32;
 pub enum EndpointEvent {
     /// An address at which the session can be reached was found.
     Candidate(LocalCandidate),
-    /// No more candidates will be found. Comes once.
+    /// What [`Self::Candidate`] told is void: the device lost the address, or its NAT uses another. Its datagrams come and
+    /// go no more.
+    CandidateGone(LocalCandidate),
+    /// All servers answered or are given up. Comes once; later candidates come from changes of the network.
     GatheringDone,
     /// A datagram for the session.
     Datagram {
@@ -77,6 +81,8 @@ pub struct Endpoint {
     findings: mpsc::Receiver<EndpointEvent>,
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
+    pub(super) refresh: Arc<Notify>,
+    pub(super) outcomes: Outcomes,
     /// By which media was sent last.
     media: Mutex<Option<Path>>,
     _cancel: DropGuard,
@@ -91,8 +97,9 @@ impl Endpoint {
         datagrams: mpsc::Receiver<Datagram>,
         cancel: CancellationToken,
     ) -> Self {
-        let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, media: Mutex::default(), _cancel }
+        let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
+        let (outcomes, media) = (Outcomes::default(), Mutex::default());
+        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, media, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -128,7 +135,7 @@ impl Endpoint {
         if self.direct
             && let Some(socket) = shared.socket(path.local)
         {
-            shared.send(self.id, socket, path.remote, data);
+            shared.send(self.id, &socket, path.remote, data);
             return;
         }
         let relays = self.relays();
@@ -156,6 +163,18 @@ impl Endpoint {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
         }
+    }
+
+    /// Asks all STUN servers again, from all addresses, as before an ICE restart: a NAT may show other addresses than at
+    /// first. What is new comes as [`EndpointEvent::Candidate`], what is void as [`EndpointEvent::CandidateGone`].
+    /// Calls within 500 ms of the last such round wait for its end and count as one.
+    pub fn refresh(&self) {
+        self.refresh.notify_one();
+    }
+
+    /// What the servers that were asked for this session said so far.
+    pub fn outcomes(&self) -> Vec<ServerOutcome> {
+        self.outcomes.all()
     }
 
     /// What makes IPv6 addresses of the viewer's, where there is no IPv4.

@@ -23,6 +23,8 @@ impl Session {
                         debug!("asks the viewer for a new path again: {reason}");
                     }
                     self.shared.metrics.restarts_asked.inc();
+                    // What NATs show of this device may be another address now: it is known when the offer comes.
+                    self.endpoint.refresh();
                     self.send(Body::Restart(Restart { reason }));
                 }
             }

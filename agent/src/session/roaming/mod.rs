@@ -92,6 +92,9 @@ impl Roaming {
     pub(super) fn link(&mut self, now: Instant, up: bool) {
         self.linked = up;
         // What was asked before may have gone into the old connection, and the viewer's offer too.
+        if up && self.live && self.doubted.is_some() {
+            self.leave.get_or_insert("the viewer is silent, and the link to the server broke");
+        }
         if up && !self.asked.is_some_and(|at| now.saturating_duration_since(at) < JUST_ASKED) {
             self.next = now;
         }

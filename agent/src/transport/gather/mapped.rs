@@ -31,9 +31,15 @@ impl Mapped {
         mapped
     }
 
-    /// Whether there may be more.
-    pub fn is_over(&self) -> bool {
-        self.mappings.is_none() && self.waiting.is_empty()
+    /// Whether all that is known was told.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The sockets are others: what leads to them is told again.
+    pub fn look_again(&mut self) {
+        self.told.clear();
+        self.look();
     }
 
     /// The next one. Can be dropped at any time without loss.
@@ -67,7 +73,7 @@ impl Mapped {
 
 /// `None`: the mapping leads to no socket or listener of the shared port, or the address outside is the device's own.
 fn candidate(shared: &Shared, mapping: &Mapping) -> Option<LocalCandidate> {
-    let is_own = |ip| shared.sockets.iter().any(|socket| socket.local.ip() == ip);
+    let is_own = |ip| shared.sockets().all().any(|socket| socket.local.ip() == ip);
     if is_own(mapping.external.ip()) {
         return None;
     }
