@@ -29,7 +29,7 @@ use crate::{
         link::Doubt,
         message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
     },
-    transport::{Endpoint, EndpointEvent},
+    transport::{Endpoint, EndpointEvent, tcp::NextPicture},
 };
 
 /// A talker that sends nothing for this long gives the speaker back.
@@ -431,8 +431,14 @@ impl Session {
         };
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
-            send_picture(peer, Instant::now(), &unit);
-            run.sending = Some((unit, Instant::now()));
+            match self.endpoint.next_picture(unit.keyframe) {
+                NextPicture::Send => {
+                    send_picture(peer, Instant::now(), &unit);
+                    run.sending = Some((unit, Instant::now()));
+                }
+                NextPicture::Skip => {}
+                NextPicture::Renew => run.video.iter().for_each(VideoSubscription::request_keyframe),
+            }
         } else if !run.warm_up.keep(unit) {
             // It takes long: the camera sleeps again until there is a path.
             run.video = None;

@@ -15,11 +15,12 @@ use super::{
     Inner,
     batch::{Batch, Train},
     candidate::{LocalCandidate, Path, Protocol},
-    demux::EndpointId,
+    demux::{EndpointId, Packet, classify},
     metrics,
     nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
     sockets::Socket,
+    tcp::NextPicture,
     turn::Command,
 };
 
@@ -84,6 +85,8 @@ pub struct Endpoint {
     pub(super) relays: Arc<Mutex<Relays>>,
     pub(super) refresh: Arc<Notify>,
     pub(super) outcomes: Outcomes,
+    /// By which media was sent last.
+    media: Mutex<Option<Path>>,
     _cancel: DropGuard,
 }
 
@@ -97,8 +100,8 @@ impl Endpoint {
         cancel: CancellationToken,
     ) -> Self {
         let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
-        let outcomes = Outcomes::default();
-        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, _cancel }
+        let (outcomes, media) = (Outcomes::default(), Mutex::default());
+        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, media, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -124,6 +127,9 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
+        if matches!(classify(data), Packet::Media) {
+            *self.media.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+        }
         if path.protocol == Protocol::Tcp {
             shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
             return;
@@ -191,6 +197,17 @@ impl Endpoint {
     /// What makes IPv6 addresses of the viewer's, where there is no IPv4.
     pub fn nat64(&self) -> &Nat64 {
         &self.inner.nat64
+    }
+
+    /// What is to be done with the next picture: over TCP, a viewer that is behind is not sent what it cannot show.
+    pub fn next_picture(&self, keyframe: bool) -> NextPicture {
+        let media = *self.media.lock().unwrap_or_else(PoisonError::into_inner);
+        match media {
+            Some(path) if path.protocol == Protocol::Tcp => {
+                self.inner.shared.tcp.next_picture(Instant::now(), path, keyframe)
+            }
+            _ => NextPicture::Send,
+        }
     }
 
     fn relays(&self) -> MutexGuard<'_, Relays> {
