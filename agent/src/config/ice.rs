@@ -16,13 +16,22 @@ pub struct IceConfig {
     pub loopback: bool,
     /// `all`; `relay`: only TURN, which hides the device's addresses from viewers; or `host`: no server is asked.
     pub policy: IcePolicy,
+    /// Tell the device's own addresses to viewers only as random `.local` names, which its own network alone resolves.
+    pub hide_addresses: bool,
     /// PEM file with a certificate to trust for `turns:` servers, besides the system's.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Default for IceConfig {
     fn default() -> Self {
-        Self { port: 0, servers: Vec::new(), loopback: false, policy: IcePolicy::All, ca_file: None }
+        Self {
+            port: 0,
+            servers: Vec::new(),
+            loopback: false,
+            policy: IcePolicy::All,
+            hide_addresses: false,
+            ca_file: None,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     Inner,
     candidate::{LocalCandidate, Path},
     demux::EndpointId,
+    mdns::Disguise,
     metrics,
     nat64::Nat64,
     turn::Command,
@@ -76,6 +77,7 @@ pub struct Endpoint {
     findings: mpsc::Receiver<EndpointEvent>,
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
+    pub(super) disguise: Disguise,
     _cancel: DropGuard,
 }
 
@@ -88,8 +90,9 @@ impl Endpoint {
         datagrams: mpsc::Receiver<Datagram>,
         cancel: CancellationToken,
     ) -> Self {
+        let disguise = Disguise::new(direct.then(|| inner.mdns.clone()));
         let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, _cancel }
+        Self { id, direct, inner, findings, datagrams, relays, disguise, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.

@@ -5,13 +5,14 @@
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP to viewers.
+//! Not here: connectivity checks, ICE over TCP to viewers.
 
 mod candidate;
 pub mod demux;
 mod endpoint;
 mod gather;
 mod interfaces;
+pub mod mdns;
 mod metrics;
 pub mod nat64;
 mod query;
@@ -57,6 +58,7 @@ struct Inner {
     shared: Arc<Shared>,
     interfaces: watch::Sender<Arc<Interfaces>>,
     nat64: nat64::Nat64,
+    mdns: mdns::Mdns,
     _readers: Vec<AbortOnDropHandle<()>>,
     tasks: TaskTracker,
 }
@@ -76,10 +78,12 @@ impl Transport {
         let shared = Arc::new(Shared::new(sockets, counted, config.ca_file.clone()));
         let (interfaces, _) = watch::channel(Arc::new(interfaces));
         let nat64 = nat64::Nat64::start(interfaces.subscribe(), metrics);
+        let mdns = mdns::Mdns::start(interfaces.subscribe(), config.hide_addresses, metrics);
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
-        let this = Self(Arc::new(Inner { shared, interfaces, nat64, _readers, tasks: TaskTracker::new() }));
+        let this =
+            Self(Arc::new(Inner { shared, interfaces, nat64, mdns, _readers, tasks: TaskTracker::new() }));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -120,6 +124,7 @@ impl Transport {
             tasks: self.0.tasks.clone(),
             servers,
             nat64: self.0.nat64.clone(),
+            hide: self.0.mdns.hides(),
             direct,
             found,
             inbox,

@@ -42,6 +42,8 @@ pub(super) struct Gather {
     pub tasks: TaskTracker,
     pub servers: Servers,
     pub nat64: Nat64,
+    /// Host candidates are told as names that only the device's own network knows.
+    pub hide: bool,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -73,7 +75,7 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, cancel } = self;
+        let Self { shared, tasks, servers, nat64, hide, direct, found, inbox, relays, cancel } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -102,7 +104,10 @@ impl Gather {
         drop(context);
         while let Some(candidate) = candidates.recv().await {
             // A reflexive address that is a host's own, or was seen by another server, says nothing new.
-            let is_known = known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
+            let says_new = |k: &LocalCandidate| hide && k.kind == CandidateKind::Host;
+            let is_known = known
+                .iter()
+                .any(|k| k.address == candidate.address && k.base == candidate.base && !says_new(k));
             if !is_known {
                 shared.metrics.found(candidate.kind);
                 known.push(candidate.clone());

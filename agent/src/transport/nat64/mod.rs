@@ -26,7 +26,10 @@ pub use self::{
     discovery::{MAX_PREFIXES, prefixes},
     prefix::{LENGTHS, Prefix},
 };
-use super::{candidate::LocalCandidate, interfaces::InterfaceChanges};
+use super::{
+    candidate::{CandidateKind, LocalCandidate},
+    interfaces::InterfaceChanges,
+};
 use crate::telemetry::metrics::Metrics;
 
 /// Time for a DNS answer, as for the names of servers.
@@ -121,9 +124,11 @@ impl Nat64 {
 
 impl LocalCandidate {
     /// Whether checks are sent for it. Not for an IPv4 address seen through a NAT64: it is told to viewers, whose packets
-    /// come to its IPv6 base, and that base's own candidate makes the pairs with their twins.
+    /// come to its IPv6 base, and that base's own candidate makes the pairs with their twins. Nor for an address that the
+    /// device has itself and tells only as a server saw it, because the host candidate hides it.
     pub fn is_for_checks(&self) -> bool {
-        self.address.is_ipv4() == self.base.is_ipv4()
+        let same_version = self.address.is_ipv4() == self.base.is_ipv4();
+        same_version && (self.kind != CandidateKind::ServerReflexive || self.address != self.base)
     }
 }
 
