@@ -101,7 +101,8 @@ struct Avahi {
 impl Avahi {
     fn start(namespace: &str, folder: &Path) -> Self {
         let at = |name: &str| folder.join(format!("{namespace}-{name}"));
-        let config = "[server]\nhost-name=p2pcamtest\nuse-ipv4=yes\nuse-ipv6=yes\n[publish]\npublish-workstation=no\n";
+        let config =
+            "[server]\nhost-name=p2pcamtest\nuse-ipv4=yes\nuse-ipv6=yes\n[publish]\npublish-workstation=no\n";
         fs::write(at("avahi.conf"), config).unwrap();
         let bus = format!("unix:path={}", at("bus").display());
         let daemon = Program::start(
@@ -166,7 +167,9 @@ fn names_are_found_both_ways_beside_avahi_on_the_same_device() {
     if let Ok(names) = env::var(ASKED) {
         return inside(&names);
     }
-    let can = run("test $(id -u) = 0 && command -v avahi-daemon avahi-publish avahi-resolve-host-name dbus-daemon ip");
+    let can = run(
+        "test $(id -u) = 0 && command -v avahi-daemon avahi-publish avahi-resolve-host-name dbus-daemon ip",
+    );
     if can.is_err() {
         println!("not run: it takes root, and the packages avahi-daemon, avahi-utils, dbus and iproute2");
         return;
