@@ -19,6 +19,7 @@ mod packets;
 pub mod peer;
 mod remote;
 mod reports;
+mod roaming;
 mod tracks;
 mod trickle;
 mod warm_up;

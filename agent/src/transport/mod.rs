@@ -5,13 +5,14 @@
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, ICE over TCP to viewers.
+//! Not here: connectivity checks, ICE over TCP that the device opens.
 
 mod candidate;
 pub mod demux;
 mod endpoint;
 mod gather;
 mod interfaces;
+pub mod mapping;
 pub mod mdns;
 mod metrics;
 pub mod nat64;
@@ -19,12 +20,13 @@ mod query;
 mod server;
 mod shared;
 mod sockets;
+pub mod tcp;
 mod tls;
 pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -39,7 +41,11 @@ pub use self::{
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
-use self::{gather::Gather, shared::Shared};
+use self::{
+    gather::Gather,
+    mapping::{Mapper, MappingMetrics},
+    shared::Shared,
+};
 use crate::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
@@ -56,10 +62,13 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    interfaces: watch::Sender<Arc<Interfaces>>,
+    interfaces: InterfaceChanges,
+    _follower: Option<AbortOnDropHandle<()>>,
     nat64: nat64::Nat64,
     mdns: mdns::Mdns,
     _readers: Vec<AbortOnDropHandle<()>>,
+    _listeners: Vec<tcp::Listener>,
+    mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
 
@@ -70,20 +79,31 @@ impl Transport {
     ///
     /// The port is taken, or there is no address to bind it to; the error says what to do.
     pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
-        let interfaces = Interfaces::now()?;
-        let found: Vec<_> = interfaces.addresses.iter().map(|a| a.ip).collect();
+        let (interfaces, _follower) = interfaces::follow().await;
+        let found: Vec<_> = interfaces.borrow().addresses.iter().map(|a| a.ip).collect();
         let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
+        let mapping_metrics = metrics.register(MappingMetrics::register);
         let counted = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, counted, config.ca_file.clone()));
-        let (interfaces, _) = watch::channel(Arc::new(interfaces));
-        let nat64 = nat64::Nat64::start(interfaces.subscribe(), metrics);
-        let mdns = mdns::Mdns::start(interfaces.subscribe(), config.hide_addresses, metrics);
+        let shared = Arc::new(Shared::new(sockets, counted, config));
+        let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
+        let mdns = mdns::Mdns::start(interfaces.clone(), config.hide_addresses, metrics);
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
-        let this =
-            Self(Arc::new(Inner { shared, interfaces, nat64, mdns, _readers, tasks: TaskTracker::new() }));
+        // Where only relays are told there is nothing to connect to.
+        let tcp = config.tcp && config.policy != IcePolicy::Relay;
+        let listening = shared.sockets.iter().filter(|_| tcp);
+        let _listeners = listening.filter_map(|socket| tcp::listen(&shared, socket.local)).collect();
+        let tasks = TaskTracker::new();
+        let port = shared.sockets.first().map_or(0, |socket| socket.local.port());
+        // Loopback is for tests on one machine, whose network's router is not to be bothered.
+        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
+        let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
+        let mapper =
+            wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
+        let inner = Inner { shared, interfaces, _follower, nat64, mdns, _readers, _listeners, mapper, tasks };
+        let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -101,7 +121,7 @@ impl Transport {
 
     /// The device's addresses and routers, and their changes.
     pub fn interfaces(&self) -> InterfaceChanges {
-        self.0.interfaces.subscribe()
+        self.0.interfaces.clone()
     }
 
     /// What is counted.
@@ -129,14 +149,19 @@ impl Transport {
             found,
             inbox,
             relays: endpoint.relays.clone(),
+            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());
         endpoint
     }
 
-    /// Waits until all allocations of dropped endpoints are given back: a second at most after the last was dropped.
+    /// Waits until all allocations of dropped endpoints and all mappings are given back: a second at most after the last
+    /// endpoint was dropped. No port is mapped any more.
     pub async fn released(&self) {
+        if let Some(mapper) = &self.0.mapper {
+            mapper.stop();
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -149,5 +174,8 @@ fn random_id() -> [u8; 12] {
     id
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod own_network;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! All servers are asked at the same time, from all local addresses of their IP version. No server delays another, and
 //! none delays a session: it has the host candidates before the first packet is sent.
 
+mod mapped;
 mod reflexive;
 mod relayed;
 
@@ -14,16 +15,18 @@ use std::{
 
 use tokio::{
     net::lookup_host,
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, warn};
 
+use self::mapped::Mapped;
 use super::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
+    mapping::Mapping,
     nat64::Nat64,
     server::{ServerUrl, Servers},
     shared::Shared,
@@ -49,6 +52,8 @@ pub(super) struct Gather {
     pub found: mpsc::Sender<EndpointEvent>,
     pub inbox: mpsc::Sender<Datagram>,
     pub relays: Arc<Mutex<Relays>>,
+    /// What routers hold open, if they are asked.
+    pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
     pub cancel: CancellationToken,
 }
 
@@ -75,7 +80,8 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, nat64, hide, direct, found, inbox, relays, cancel } = self;
+        let Self { shared, tasks, servers, nat64, hide, direct, found, inbox, relays, mappings, cancel } =
+            self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -93,6 +99,15 @@ impl Gather {
                 found.send(EndpointEvent::Candidate(candidate)).await?;
             }
         }
+        if direct {
+            for socket in &shared.sockets {
+                if let Some(candidate) = shared.tcp.host(socket.local, socket.preference) {
+                    shared.metrics.found_passive(candidate.kind);
+                    known.push(candidate.clone());
+                    found.send(EndpointEvent::Candidate(candidate)).await?;
+                }
+            }
+        }
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
         let context =
@@ -102,7 +117,31 @@ impl Gather {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
         }
         drop(context);
-        while let Some(candidate) = candidates.recv().await {
+        let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
+        let mut done = false;
+        loop {
+            let candidate = tokio::select! {
+                biased;
+                candidate = mapped.next() => candidate,
+                candidate = candidates.recv(), if !done => match candidate {
+                    Some(mut candidate) => {
+                        if candidate.kind == CandidateKind::ServerReflexive {
+                            candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
+                        }
+                        candidate
+                    }
+                    None => {
+                        debug!("{} candidates are all that there are", known.len());
+                        found.send(EndpointEvent::GatheringDone).await?;
+                        if mapped.is_over() {
+                            return Ok(());
+                        }
+                        // A router may still open a port while the session lives.
+                        done = true;
+                        continue;
+                    }
+                },
+            };
             // A reflexive address that is a host's own, or was seen by another server, says nothing new.
             let says_new = |k: &LocalCandidate| hide && k.kind == CandidateKind::Host;
             let is_known = known
@@ -111,11 +150,14 @@ impl Gather {
             if !is_known {
                 shared.metrics.found(candidate.kind);
                 known.push(candidate.clone());
+                let passive = shared.tcp.beside(&candidate);
                 found.send(EndpointEvent::Candidate(candidate)).await?;
+                if let Some(passive) = passive {
+                    shared.metrics.found_passive(passive.kind);
+                    found.send(EndpointEvent::Candidate(passive)).await?;
+                }
             }
         }
-        debug!("{} candidates are all that there are", known.len());
-        found.send(EndpointEvent::GatheringDone).await
     }
 }
 

@@ -147,7 +147,7 @@ fn wait<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
 fn inside(names: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let interfaces = Interfaces::now().unwrap();
+        let interfaces = Interfaces::now().await.unwrap();
         let (_sender, changes) = watch::channel(Arc::new(interfaces));
         let mdns = Mdns::start(changes, true, &Metrics::new());
         let own = ["10.77.0.1", "fd77::1"].map(|own| mdns.publish(own.parse().unwrap()).unwrap());
