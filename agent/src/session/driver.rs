@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
 
 use super::{
-    end::{End, no_path},
+    end::End,
+    explain::Story,
     manager::Shared,
     offer::{Answer, Codecs, Offer},
     peer::{Peer, PeerEvent},
@@ -65,6 +66,7 @@ struct Running {
     roaming: Roaming,
     connected: bool,
     ever_connected: bool,
+    story: Story,
     video: Option<VideoSubscription>,
     warm_up: WarmUp,
     privacy: watch::Receiver<Option<Arc<str>>>,
@@ -89,6 +91,7 @@ impl Session {
             roaming: Roaming::new(now),
             connected: false,
             ever_connected: false,
+            story: Story::default(),
             video: None,
             warm_up: WarmUp::default(),
             privacy: self.shared.media.board.privacy.changes(),
@@ -107,7 +110,8 @@ impl Session {
             peer.close();
             self.transmit(peer);
         }
-        self.say_end(&end, &run);
+        let verdict = self.tell_missing_path(&mut run.story, &run.trickle, &end, run.started.elapsed());
+        self.say_end(&end, verdict);
         self.shared.metrics.ended.get_or_create(&end.label()).inc();
         info!("session ended after {:.1} s: {end}", run.started.elapsed().as_secs_f32());
         end
@@ -157,6 +161,9 @@ impl Session {
             run.talker = None;
         }
         let late = !run.ever_connected && now >= run.started + self.shared.connect_timeout;
+        if !late && run.story.due(run.started).is_some_and(|due| due <= now) {
+            self.forecast(&mut run.story, &run.trickle);
+        }
         late.then_some(End::NoPath)
     }
 
@@ -170,6 +177,9 @@ impl Session {
         }
         if !run.ever_connected {
             wake = wake.min(run.started + self.shared.connect_timeout);
+        }
+        if let Some(due) = run.story.due(run.started) {
+            wake = wake.min(due);
         }
         wake
     }
@@ -202,6 +212,7 @@ impl Session {
                 if let Some(peer) = &mut run.peer {
                     info!("the viewer chose another path, {}", peer.path());
                 }
+                self.judge(run);
             }
             PeerEvent::Disconnected => warn!("path lost; waiting for it to come back"),
             PeerEvent::Failed => return Some(if run.ever_connected { End::PathLost } else { End::NoPath }),
@@ -257,6 +268,9 @@ impl Session {
         let Some(peer) = &mut run.peer else { return };
         let path = peer.path();
         info!("connected after {} ms, {path}", run.started.elapsed().as_millis());
+        if let Some(ends) = peer.ends() {
+            self.tell_path(&mut run.story, ends, &run.trickle, run.started.elapsed());
+        }
         let units = run.warm_up.finish();
         if units.is_empty() {
             run.video = peer.video_codec().map(|codec| self.shared.media.video.subscribe(codec));
@@ -267,11 +281,19 @@ impl Session {
         run.audio = peer.audio_codec().map(|codec| self.shared.media.audio.subscribe(codec));
     }
 
+    /// The verdict on the path that is now in use.
+    fn judge(&self, run: &mut Running) {
+        if let Some(ends) = run.peer.as_mut().and_then(Peer::ends) {
+            self.tell_path(&mut run.story, ends, &run.trickle, run.started.elapsed());
+        }
+    }
+
     /// The path is back, or there is a new one.
     fn reconnected(&self, run: &mut Running) {
         if let Some(peer) = &mut run.peer {
             info!("connected again, {}", peer.path());
         }
+        self.judge(run);
         // What was sent meanwhile is lost: the picture goes on with the next key frame.
         if let Some(video) = &run.video {
             video.request_keyframe();
@@ -294,6 +316,9 @@ impl Session {
             }
             EndpointEvent::Datagram { path, data, at } => {
                 run.roaming.heard(at);
+                if !run.ever_connected {
+                    run.story.heard(&data);
+                }
                 if let Some(peer) = &mut run.peer {
                     peer.handle_datagram(at, path, data);
                 }
@@ -434,13 +459,11 @@ impl Session {
     }
 
     /// Tells the viewer why it is over, unless it said so itself.
-    fn say_end(&self, end: &End, run: &Running) {
+    fn say_end(&self, end: &End, verdict: Option<String>) {
         match end {
             End::ViewerLeft(_) | End::ViewerError(_) | End::LinkGone => {}
             End::OfferRefused(error) => self.send(Body::Error(error.clone())),
-            End::NoPath => {
-                self.refuse(code::NO_PATH, &no_path(run.trickle.local(), run.trickle.remote_seen()))
-            }
+            End::NoPath => self.refuse(code::NO_PATH, &verdict.unwrap_or_else(|| end.to_string())),
             End::Shutdown | End::PathLost | End::ViewerClosed => {
                 self.send(Body::Bye(Bye { reason: end.to_string() }));
             }

@@ -11,6 +11,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::verdict::VerdictLabel;
+
 /// Why a session ended, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct EndLabel {
@@ -37,6 +39,8 @@ pub struct SessionMetrics {
     pub restarts_asked: Counter,
     /// ICE restarts that were answered.
     pub restarts: Counter,
+    /// How the paths turned out; a session counts again when its path moves.
+    pub verdicts: Family<VerdictLabel, Counter>,
     /// PLI and FIR from viewers.
     pub keyframe_requests: Counter,
     /// Last REMB of any viewer, bits a second.
@@ -59,6 +63,7 @@ impl SessionMetrics {
             path: Histogram::new(exponential_buckets(0.01, 2.0, 13)),
             restarts_asked: Counter::default(),
             restarts: Counter::default(),
+            verdicts: Family::default(),
             keyframe_requests: Counter::default(),
             remb: Gauge::default(),
             messages_dropped: Counter::default(),
@@ -76,6 +81,7 @@ impl SessionMetrics {
         let asked = all.restarts_asked.clone();
         registry.register("ice_restarts_asked", "ICE restarts that viewers were asked for", asked);
         registry.register("ice_restarts", "ICE restarts of viewers that were answered", all.restarts.clone());
+        registry.register("verdicts", "How viewers' paths turned out, by kind", all.verdicts.clone());
         let requests = all.keyframe_requests.clone();
         registry.register("viewer_keyframe_requests", "PLI and FIR from viewers", requests);
         registry.register("viewer_remb_bps", "Last REMB of any viewer", all.remb.clone());

@@ -8,6 +8,7 @@
 
 mod driver;
 mod end;
+mod explain;
 mod feedback;
 mod manager;
 mod metrics;
@@ -22,7 +23,9 @@ mod reports;
 mod roaming;
 mod tracks;
 mod trickle;
+mod verdict;
 mod warm_up;
 
 pub use manager::{Media, Sessions};
 pub use metrics::SessionMetrics;
+pub use verdict::{Ends, NoPath, Relay, Verdict, VerdictLabel};

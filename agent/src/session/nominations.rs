@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::verdict::Ends;
 use crate::{
     signaling::candidate::{self, Address, CandidateType, Transport},
     transport::{
@@ -147,6 +148,16 @@ impl Nominations {
                 (kind(&self.local, pair.local, "host"), kind(&self.remote, pair.remote, "prflx"));
             let tcp = pair.protocol.remark();
             format!("{local}{tcp} {} to {remote} {}", pair.local, pair.remote)
+        })
+    }
+
+    /// The ends of the path, if it is not the stack's own.
+    pub(super) fn ends(&self) -> Option<Ends> {
+        let path = self.chosen?.pair;
+        (self.own? != path).then(|| Ends {
+            path,
+            local: find(&self.local, path.protocol, path.local).map_or("host", |told| told.kind),
+            remote: find(&self.remote, path.protocol, path.remote).map_or("prflx", |told| told.kind),
         })
     }
 

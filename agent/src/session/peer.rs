@@ -23,7 +23,10 @@ use rtc::{
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
         state::RTCPeerConnectionState,
-        transport::{RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidatePair, RTCIceProtocol},
+        transport::{
+            RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidatePair, RTCIceCandidateType,
+            RTCIceProtocol,
+        },
     },
     rtcp::payload_feedbacks::{
         full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
@@ -41,6 +44,7 @@ use super::{
     packets::{AudioPackets, RtpClock, RtpStream, VideoPackets, uri},
     reports::{CaptureReports, REPORT_SLOT},
     tracks::{self, AUDIO_TRACK, Seeds, VIDEO_TRACK, extension_ids},
+    verdict::Ends,
 };
 use crate::{
     media::{
@@ -424,6 +428,21 @@ impl Peer {
         self.nominations.in_use()
     }
 
+    /// Both ends of the path in use; `None` before there is one.
+    pub fn ends(&mut self) -> Option<Ends> {
+        if let Some(ends) = self.nominations.ends() {
+            return Some(ends);
+        }
+        let pair = self.selected_pair()?;
+        let address = |c: &RTCIceCandidate| Some(SocketAddr::new(c.address.parse().ok()?, c.port));
+        let protocol = match pair.local().protocol {
+            RTCIceProtocol::Tcp => transport::Protocol::Tcp,
+            _ => transport::Protocol::Udp,
+        };
+        let path = Path { protocol, local: address(pair.local())?, remote: address(pair.remote())? };
+        Some(Ends { path, local: kind(pair.local().typ), remote: kind(pair.remote().typ) })
+    }
+
     /// All tracks share one transport; it is reached through any of them.
     fn selected_pair(&mut self) -> Option<RTCIceCandidatePair> {
         let (sender, receiver) = (self.pc.get_senders().next(), self.pc.get_receivers().next());
@@ -438,6 +457,16 @@ impl Peer {
         if let Err(e) = self.pc.close() {
             tracing::debug!("close: {e}");
         }
+    }
+}
+
+/// As candidate lines have it (RFC 8839 section 5.1).
+fn kind(typ: RTCIceCandidateType) -> &'static str {
+    match typ {
+        RTCIceCandidateType::Srflx => "srflx",
+        RTCIceCandidateType::Prflx => "prflx",
+        RTCIceCandidateType::Relay => "relay",
+        _ => "host",
     }
 }
 

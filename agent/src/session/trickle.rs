@@ -7,6 +7,7 @@ use super::{
     offer::{Offer, candidate_address},
     peer::Peer,
     remote::Remote,
+    verdict::ViewerCandidates,
 };
 use crate::{
     signaling::message::{Body, Candidate, code},
@@ -31,6 +32,8 @@ pub(super) struct Trickle {
     local: Vec<LocalCandidate>,
     /// The viewer's that came before the offer.
     early: Vec<String>,
+    /// What they say of the viewer's network.
+    pub viewer: ViewerCandidates,
     remote_seen: usize,
 }
 
@@ -118,6 +121,7 @@ impl Session {
             }
             return;
         }
+        trickle.viewer.note(&line);
         match peer {
             Some(peer) => self.use_candidate(trickle, peer, &line),
             None => trickle.early.push(line),

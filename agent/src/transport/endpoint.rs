@@ -18,6 +18,7 @@ use super::{
     mdns::Disguise,
     metrics,
     nat64::Nat64,
+    outcome::{Outcomes, ServerOutcome},
     turn::Command,
 };
 
@@ -78,6 +79,7 @@ pub struct Endpoint {
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
     pub(super) disguise: Disguise,
+    pub(super) outcomes: Outcomes,
     _cancel: DropGuard,
 }
 
@@ -91,8 +93,8 @@ impl Endpoint {
         cancel: CancellationToken,
     ) -> Self {
         let disguise = Disguise::new(direct.then(|| inner.mdns.clone()));
-        let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, disguise, _cancel }
+        let (relays, outcomes, _cancel) = (Arc::default(), Outcomes::default(), cancel.drop_guard());
+        Self { id, direct, inner, findings, datagrams, relays, disguise, outcomes, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -153,6 +155,11 @@ impl Endpoint {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
         }
+    }
+
+    /// What the servers that were asked for this session said so far.
+    pub fn outcomes(&self) -> Vec<ServerOutcome> {
+        self.outcomes.all()
     }
 
     /// What makes IPv6 addresses of the viewer's, where there is no IPv4.

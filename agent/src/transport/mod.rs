@@ -8,7 +8,9 @@
 //! Not here: connectivity checks, ICE over TCP that the device opens.
 
 mod candidate;
+pub mod channel;
 pub mod demux;
+pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
@@ -16,6 +18,7 @@ pub mod mapping;
 pub mod mdns;
 mod metrics;
 pub mod nat64;
+mod outcome;
 mod query;
 mod server;
 mod shared;
@@ -38,6 +41,7 @@ pub use self::{
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
     metrics::{Drop as DropReason, TransportMetrics},
+    outcome::{Asked, Said, ServerOutcome},
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
@@ -150,6 +154,7 @@ impl Transport {
             inbox,
             relays: endpoint.relays.clone(),
             mappings: self.0.mapper.as_ref().map(Mapper::mappings),
+            outcomes: endpoint.outcomes.clone(),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());

@@ -184,6 +184,12 @@ pub mod notice {
     pub const PRIVACY_ON: &str = "privacy-on";
     /// Picture and sound are back after [`PRIVACY_ON`].
     pub const PRIVACY_OFF: &str = "privacy-off";
+    /// Packets go straight between camera and viewer; the message is the verdict.
+    pub const PATH_DIRECT: &str = "path-direct";
+    /// Packets go over a TURN server; the message is the verdict.
+    pub const PATH_RELAYED: &str = "path-relayed";
+    /// No path yet, though there should be one; the message says why.
+    pub const PATH_NONE: &str = "path-none";
 }
 
 /// The error codes of the protocol.

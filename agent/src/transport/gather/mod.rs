@@ -28,6 +28,7 @@ use super::{
     endpoint::{Datagram, EndpointEvent, Relays},
     mapping::Mapping,
     nat64::Nat64,
+    outcome::Outcomes,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
@@ -54,6 +55,7 @@ pub(super) struct Gather {
     pub relays: Arc<Mutex<Relays>>,
     /// What routers hold open, if they are asked.
     pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
+    pub outcomes: Outcomes,
     pub cancel: CancellationToken,
 }
 
@@ -66,6 +68,7 @@ struct Context {
     direct: bool,
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
+    outcomes: Outcomes,
     cancel: CancellationToken,
     slots: Arc<Semaphore>,
     results: mpsc::Sender<LocalCandidate>,
@@ -80,8 +83,20 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, nat64, hide, direct, found, inbox, relays, mappings, cancel } =
-            self;
+        let Self {
+            shared,
+            tasks,
+            servers,
+            nat64,
+            hide,
+            direct,
+            found,
+            inbox,
+            relays,
+            mappings,
+            outcomes,
+            cancel,
+        } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -110,8 +125,18 @@ impl Gather {
         }
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
-        let context =
-            Context { shared: shared.clone(), tasks, nat64, direct, inbox, relays, cancel, slots, results };
+        let context = Context {
+            shared: shared.clone(),
+            tasks,
+            nat64,
+            direct,
+            inbox,
+            relays,
+            outcomes,
+            cancel,
+            slots,
+            results,
+        };
         let mut asking = JoinSet::new();
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
@@ -167,6 +192,7 @@ impl Context {
             Ok(addresses) => addresses,
             Err(problem) => {
                 self.count_failure(&server);
+                self.outcomes.not_found(&server, &problem);
                 warn!("{server}: {problem}");
                 return;
             }

@@ -17,15 +17,20 @@ use crate::transport::{
 impl Context {
     /// Asks from each socket how the server sees it.
     pub(super) async fn ask_stun(&self, server: &ServerUrl, addresses: &[SocketAddr]) {
-        let mut queries = JoinSet::new();
+        let (mut queries, asked) = (JoinSet::new(), Instant::now());
         for (n, socket) in self.shared.sockets.iter().enumerate() {
             for &address in addresses.iter().filter(|a| reachable(socket.local, **a)) {
-                queries.spawn(query(self.shared.clone(), n, address));
+                let asking = query(self.shared.clone(), n, address);
+                queries.spawn(async move {
+                    let (n, result) = asking.await;
+                    (n, address, result)
+                });
             }
         }
         let mut problem = None;
-        while let Some(Ok((socket, result))) = queries.join_next().await {
+        while let Some(Ok((socket, address, result))) = queries.join_next().await {
             let socket = &self.shared.sockets[socket];
+            self.outcomes.binding(server, address, socket.local, asked, &result);
             match result {
                 Ok(address) => {
                     let candidate = LocalCandidate {

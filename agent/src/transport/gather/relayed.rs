@@ -1,6 +1,6 @@
 //! Allocations on TURN servers: the relayed candidates of a session (RFC 8445 section 5.1.1.2).
 
-use std::{net::SocketAddr, sync::PoisonError};
+use std::{net::SocketAddr, sync::PoisonError, time::Instant};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -22,7 +22,7 @@ impl Context {
     /// Asks for an allocation at each address.
     pub(super) async fn ask_turn(&self, server: &ServerUrl, addresses: &[SocketAddr], n: usize) {
         let tls = if server.is_tls() { self.shared.tls().await } else { None };
-        let mut attempts = JoinSet::new();
+        let (mut attempts, asked) = (JoinSet::new(), Instant::now());
         for &address in addresses {
             let (commands, command_queue) = mpsc::channel(COMMANDS);
             let (opened, answer) = oneshot::channel();
@@ -38,10 +38,11 @@ impl Context {
                 slots: self.slots.clone(),
             };
             self.tasks.spawn(turn::run(task).in_current_span());
-            attempts.spawn(async move { (commands, answer.await.unwrap_or(Opened::NotNeeded)) });
+            attempts.spawn(async move { (address, commands, answer.await.unwrap_or(Opened::NotNeeded)) });
         }
         let mut problem = None;
-        while let Some(Ok((commands, opened))) = attempts.join_next().await {
+        while let Some(Ok((address, commands, opened))) = attempts.join_next().await {
+            self.outcomes.allocation(server, address, asked, &opened);
             match opened {
                 Opened::Kept { relayed, mapped } => {
                     problem = Some(Ok(()));
