@@ -16,6 +16,7 @@ use super::{
     batch::{Batch, Train},
     candidate::{LocalCandidate, Path, Protocol},
     demux::{EndpointId, Packet, classify},
+    mdns::Disguise,
     metrics,
     nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
@@ -84,6 +85,7 @@ pub struct Endpoint {
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
     pub(super) refresh: Arc<Notify>,
+    pub(super) disguise: Disguise,
     pub(super) outcomes: Outcomes,
     /// By which media was sent last.
     media: Mutex<Option<Path>>,
@@ -100,8 +102,9 @@ impl Endpoint {
         cancel: CancellationToken,
     ) -> Self {
         let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
+        let disguise = Disguise::new(direct.then(|| inner.mdns.clone()));
         let (outcomes, media) = (Outcomes::default(), Mutex::default());
-        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, media, _cancel }
+        Self { id, direct, inner, findings, datagrams, relays, refresh, disguise, outcomes, media, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.

@@ -5,7 +5,7 @@
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
+//! Not here: connectivity checks, ICE over TCP that the device opens.
 
 mod batch;
 mod candidate;
@@ -17,6 +17,7 @@ mod gather;
 mod interfaces;
 mod limits;
 pub mod mapping;
+pub mod mdns;
 mod metrics;
 pub mod nat64;
 mod outcome;
@@ -74,6 +75,7 @@ struct Inner {
     _follower: Option<AbortOnDropHandle<()>>,
     nat64: nat64::Nat64,
     _keeper: AbortOnDropHandle<()>,
+    mdns: mdns::Mdns,
     mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
@@ -93,6 +95,7 @@ impl Transport {
         let shared = Arc::new(Shared::new(sockets, counted, config));
         let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let port = shared.sockets().offered.first().map_or(0, |socket| socket.local.port());
+        let mdns = mdns::Mdns::start(interfaces.clone(), config.hide_addresses, metrics);
         // Where only relays are told there is nothing to connect to.
         let tcp = config.tcp && config.policy != IcePolicy::Relay;
         let keeper = sockets::Keeper::new(shared.clone(), port, config.loopback, tcp);
@@ -103,7 +106,7 @@ impl Transport {
         let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
         let mapper =
             wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
-        let inner = Inner { shared, port, interfaces, _follower, nat64, _keeper, mapper, tasks };
+        let inner = Inner { shared, port, interfaces, _follower, nat64, mdns, _keeper, mapper, tasks };
         let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
@@ -150,6 +153,7 @@ impl Transport {
             tasks: self.0.tasks.clone(),
             servers,
             nat64: self.0.nat64.clone(),
+            hide: self.0.mdns.hides(),
             direct,
             found,
             inbox,

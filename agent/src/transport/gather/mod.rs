@@ -53,6 +53,8 @@ pub(super) struct Gather {
     pub tasks: TaskTracker,
     pub servers: Servers,
     pub nat64: Nat64,
+    /// Host candidates are told as names that only the device's own network knows.
+    pub hide: bool,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -95,6 +97,7 @@ impl Gather {
             tasks,
             servers,
             nat64,
+            hide,
             direct,
             found,
             inbox,
@@ -104,7 +107,7 @@ impl Gather {
             outcomes,
             cancel,
         } = self;
-        let mut known = Known::default();
+        let mut known = Known::new(hide);
         let mut sockets = shared.watch_sockets();
         let now = sockets.borrow_and_update().clone();
         let hosts = match direct {
