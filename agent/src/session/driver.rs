@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
 
@@ -15,6 +15,7 @@ use super::{
     manager::Shared,
     offer::{Answer, Codecs, Offer},
     peer::{Peer, PeerEvent},
+    roaming::{Roaming, Surroundings},
     trickle::Trickle,
     warm_up::WarmUp,
 };
@@ -24,15 +25,15 @@ use crate::{
         audio::{AudioFrame, AudioSubscription, TalkPacket, Talker},
         video::{AccessUnit, VideoSubscription},
     },
-    signaling::message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
+    signaling::{
+        link::Doubt,
+        message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
+    },
     transport::{Endpoint, EndpointEvent},
 };
 
 /// A talker that sends nothing for this long gives the speaker back.
 const TALK_IDLE: Duration = Duration::from_secs(3);
-/// A viewer sends RTCP several times a second. Silence for this long may mean that this device's own way out is gone, and
-/// the link with it: a router that was restarted has forgotten both, and says so only to who asks.
-const QUIET: Duration = Duration::from_secs(1);
 /// A session without any deadline of its own looks around this often.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
@@ -50,10 +51,11 @@ pub(super) struct Session {
     pub shared: Arc<Shared>,
     pub outbox: mpsc::Sender<Envelope>,
     /// Makes the link ask whether its other end is still there.
-    pub doubt: Arc<Notify>,
+    pub doubt: Arc<Doubt>,
     pub commands: mpsc::Receiver<Command>,
     pub stop: CancellationToken,
     pub endpoint: Endpoint,
+    pub surroundings: Surroundings,
 }
 
 /// The moving parts of a running session.
@@ -61,8 +63,7 @@ struct Running {
     peer: Option<Peer>,
     trickle: Trickle,
     started: Instant,
-    /// When a datagram came last, and whether the link was doubted since.
-    heard: (Instant, bool),
+    roaming: Roaming,
     connected: bool,
     ever_connected: bool,
     story: Story,
@@ -87,7 +88,7 @@ impl Session {
             peer: None,
             trickle: Trickle::default(),
             started: now,
-            heard: (now, false),
+            roaming: Roaming::new(now),
             connected: false,
             ever_connected: false,
             story: Story::default(),
@@ -131,6 +132,9 @@ impl Session {
                 },
                 event = self.endpoint.next() => self.network(run, event),
                 lines = run.trickle.remote.next() => self.use_made(run.peer.as_mut(), &lines),
+                change = self.surroundings.next() => {
+                    self.surroundings_changed(&mut run.roaming, change, run.peer.as_ref());
+                }
                 unit = next_unit(&mut run.video) => self.picture(run, unit),
                 frame = next_frame(&mut run.audio) => self.sound(run, frame),
                 Ok(()) = run.privacy.changed() => {
@@ -147,10 +151,7 @@ impl Session {
 
     /// Does what time is due for.
     fn tick(&self, run: &mut Running, now: Instant) -> Option<End> {
-        if run.connected && !run.heard.1 && now >= run.heard.0 + QUIET {
-            run.heard.1 = true;
-            self.doubt.notify_one();
-        }
+        self.roam(&mut run.roaming, now);
         if let Some(peer) = &mut run.peer
             && peer.poll_timeout().is_some_and(|due| due <= now)
         {
@@ -171,8 +172,8 @@ impl Session {
         if let Some(timer) = run.peer.as_mut().and_then(Peer::poll_timeout) {
             wake = wake.min(timer);
         }
-        if run.connected && !run.heard.1 {
-            wake = wake.min(run.heard.0 + QUIET);
+        if let Some(due) = run.roaming.due() {
+            wake = wake.min(due);
         }
         if !run.ever_connected {
             wake = wake.min(run.started + self.shared.connect_timeout);
@@ -252,6 +253,7 @@ impl Session {
     }
 
     fn connected(&mut self, run: &mut Running) {
+        run.roaming.connected(Instant::now());
         if run.connected {
             self.reconnected(run);
             return;
@@ -313,7 +315,7 @@ impl Session {
                 }
             }
             EndpointEvent::Datagram { path, data, at } => {
-                run.heard = (at, false);
+                run.roaming.heard(at);
                 if !run.ever_connected {
                     run.story.heard(&data);
                 }
@@ -408,6 +410,8 @@ impl Session {
         run.trickle.place = offer.place(peer);
         if restarted {
             info!("the viewer looks for a new path (ICE restart)");
+            self.shared.metrics.restarts.inc();
+            run.roaming.restarted(arrived);
             run.trickle.restart();
             self.tell_candidates(&run.trickle, peer);
         } else {

@@ -20,6 +20,7 @@ mod packets;
 pub mod peer;
 mod remote;
 mod reports;
+mod roaming;
 mod tracks;
 mod trickle;
 mod verdict;

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
-    candidate::{LocalCandidate, Path},
+    candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     metrics,
     nat64::Nat64,
@@ -117,6 +117,10 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
+        if path.protocol == Protocol::Tcp {
+            shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
+            return;
+        }
         if self.direct
             && let Some(socket) = shared.socket(path.local)
         {

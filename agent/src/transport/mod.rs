@@ -5,7 +5,7 @@
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP to viewers.
+//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
 mod candidate;
 pub mod channel;
@@ -14,6 +14,7 @@ pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
+pub mod mapping;
 mod metrics;
 pub mod nat64;
 mod outcome;
@@ -21,6 +22,7 @@ mod query;
 mod server;
 mod shared;
 mod sockets;
+pub mod tcp;
 mod tls;
 pub mod turn;
 
@@ -42,7 +44,11 @@ pub use self::{
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
-use self::{gather::Gather, shared::Shared};
+use self::{
+    gather::Gather,
+    mapping::{Mapper, MappingMetrics},
+    shared::Shared,
+};
 use crate::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
@@ -63,6 +69,8 @@ struct Inner {
     _follower: Option<AbortOnDropHandle<()>>,
     nat64: nat64::Nat64,
     _readers: Vec<AbortOnDropHandle<()>>,
+    _listeners: Vec<tcp::Listener>,
+    mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
 
@@ -77,14 +85,26 @@ impl Transport {
         let found: Vec<_> = interfaces.borrow().addresses.iter().map(|a| a.ip).collect();
         let addresses = sockets::choose(&found, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
+        let mapping_metrics = metrics.register(MappingMetrics::register);
         let counted = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, counted, config.ca_file.clone()));
+        let shared = Arc::new(Shared::new(sockets, counted, config));
         let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let _readers = (0..shared.sockets.len())
             .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
             .collect();
+        // Where only relays are told there is nothing to connect to.
+        let tcp = config.tcp && config.policy != IcePolicy::Relay;
+        let listening = shared.sockets.iter().filter(|_| tcp);
+        let _listeners = listening.filter_map(|socket| tcp::listen(&shared, socket.local)).collect();
         let tasks = TaskTracker::new();
-        let this = Self(Arc::new(Inner { shared, interfaces, _follower, nat64, _readers, tasks }));
+        let port = shared.sockets.first().map_or(0, |socket| socket.local.port());
+        // Loopback is for tests on one machine, whose network's router is not to be bothered.
+        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
+        let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
+        let mapper =
+            wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
+        let inner = Inner { shared, interfaces, _follower, nat64, _readers, _listeners, mapper, tasks };
+        let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -129,6 +149,7 @@ impl Transport {
             found,
             inbox,
             relays: endpoint.relays.clone(),
+            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
             outcomes: endpoint.outcomes.clone(),
             cancel,
         };
@@ -136,8 +157,12 @@ impl Transport {
         endpoint
     }
 
-    /// Waits until all allocations of dropped endpoints are given back: a second at most after the last was dropped.
+    /// Waits until all allocations of dropped endpoints and all mappings are given back: a second at most after the last
+    /// endpoint was dropped. No port is mapped any more.
     pub async fn released(&self) {
+        if let Some(mapper) = &self.0.mapper {
+            mapper.stop();
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }

@@ -19,8 +19,10 @@ use super::{
     endpoint::Datagram,
     metrics::{Drop, TransportMetrics},
     sockets::Socket,
+    tcp::Connections,
     tls,
 };
+use crate::config::IceConfig;
 
 /// Room for the next datagram: more than any path to a browser carries (1500 bytes).
 const MAX_DATAGRAM: usize = 2048;
@@ -52,6 +54,8 @@ pub(super) struct Shared {
     pub sockets: Vec<Socket>,
     /// What is counted.
     pub metrics: TransportMetrics,
+    /// Viewers' connections over TCP.
+    pub tcp: Arc<Connections>,
     ca_file: Option<PathBuf>,
     tls: OnceCell<Option<Arc<ClientConfig>>>,
     state: Mutex<State>,
@@ -59,8 +63,9 @@ pub(super) struct Shared {
 
 impl Shared {
     /// All that endpoints need, without any endpoint.
-    pub fn new(sockets: Vec<Socket>, metrics: TransportMetrics, ca_file: Option<PathBuf>) -> Self {
-        Self { sockets, metrics, ca_file, tls: OnceCell::new(), state: Mutex::default() }
+    pub fn new(sockets: Vec<Socket>, metrics: TransportMetrics, config: &IceConfig) -> Self {
+        let (ca_file, tcp) = (config.ca_file.clone(), Arc::new(Connections::new(config.port)));
+        Self { sockets, metrics, tcp, ca_file, tls: OnceCell::new(), state: Mutex::default() }
     }
 
     /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
@@ -82,6 +87,7 @@ impl Shared {
 
     /// Forgets an endpoint.
     pub fn close(&self, id: EndpointId) {
+        self.tcp.close(id);
         let mut state = self.state();
         state.table.close(id);
         if state.inboxes.remove(&id).is_some() {
@@ -163,6 +169,23 @@ impl Shared {
             None => self.metrics.drop_one(Drop::Unknown),
             Some(inbox) => {
                 if inbox.try_send(Datagram { path, data, at }).is_err() {
+                    self.metrics.drop_one(Drop::SessionQueue);
+                }
+            }
+        }
+    }
+
+    /// The endpoint that a check with this ufrag is for.
+    pub fn named(&self, ufrag: &str) -> Option<EndpointId> {
+        self.state().table.named(ufrag)
+    }
+
+    /// Gives an endpoint a datagram that came over TCP.
+    pub fn give(&self, id: EndpointId, datagram: Datagram) {
+        match self.state().inboxes.get(&id) {
+            None => self.metrics.drop_one(Drop::Unknown),
+            Some(inbox) => {
+                if inbox.try_send(datagram).is_err() {
                     self.metrics.drop_one(Drop::SessionQueue);
                 }
             }

@@ -61,6 +61,8 @@ pub enum Body {
     Description(Description),
     /// A candidate; `None`: no more will come (W3C: null or an empty candidate string).
     Candidate(Option<Candidate>),
+    /// The device asks for an ICE restart: its path to the viewer is broken, or is about to be.
+    Restart(Restart),
     /// Something that the viewer should know while the session goes on.
     Notice(WireNotice),
     /// Something was refused or went wrong.
@@ -140,6 +142,14 @@ pub struct Candidate {
     /// Identification tag of the m-line.
     #[serde(rename = "sdpMid", skip_serializing_if = "Option::is_none")]
     pub sdp_mid: Option<String>,
+}
+
+/// Why the device asks for an ICE restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// What went wrong: a code for programs, a sentence for people.

@@ -26,7 +26,7 @@ pub use self::{
     discovery::{MAX_PREFIXES, prefixes},
     prefix::{LENGTHS, Prefix},
 };
-use super::{candidate::LocalCandidate, interfaces::InterfaceChanges};
+use super::interfaces::InterfaceChanges;
 use crate::telemetry::metrics::Metrics;
 
 /// Time for a DNS answer, as for the names of servers.
@@ -116,14 +116,6 @@ impl Nat64 {
             }
         }
         None
-    }
-}
-
-impl LocalCandidate {
-    /// Whether checks are sent for it. Not for an IPv4 address seen through a NAT64: it is told to viewers, whose packets
-    /// come to its IPv6 base, and that base's own candidate makes the pairs with their twins.
-    pub fn is_for_checks(&self) -> bool {
-        self.address.is_ipv4() == self.base.is_ipv4()
     }
 }
 
