@@ -2,6 +2,7 @@
 
 mod address;
 mod reply;
+mod router;
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -10,15 +11,16 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
 use p2pcam_agent::{
-    config::Config,
+    config::{Config, IcePolicy},
     transport::{
         Interfaces,
         discovery::{Report, discover, outlook::Relays},
+        mapping::ask_once,
     },
 };
 use tokio::time::timeout;
 
-use self::{address::LocalAddress, reply::Reply};
+use self::{address::LocalAddress, reply::Reply, router::Router};
 use super::{
     AT_ONCE, DEADLINE, channel,
     finding::{Finding, Level},
@@ -38,16 +40,18 @@ pub async fn network(config: &Config, more: &[String]) -> Reply {
         }
     };
     let servers = with(servers, more, &mut findings);
-    let addresses = match Interfaces::now().await {
-        Ok(interfaces) => interfaces.addresses.iter().map(LocalAddress::of).collect(),
+    let interfaces = match Interfaces::now().await {
+        Ok(interfaces) => interfaces,
         Err(error) => {
             let advice =
                 "let this user open netlink sockets (RestrictAddressFamilies=AF_NETLINK in the service)";
             findings.push(Finding::warn("addresses", format!("cannot be listed: {error}"), advice));
-            Vec::new()
+            Interfaces::default()
         }
     };
-    let (nat, asked) = tokio::join!(nats(&servers), ask(config, &servers));
+    let addresses = interfaces.addresses.iter().map(LocalAddress::of).collect();
+    let (nat, asked, routers) =
+        tokio::join!(nats(&servers), ask(config, &servers), routers(config, &interfaces));
     if nat.is_empty() {
         let advice = "name one: --stun stun:HOST, or hub.stun or ice.servers in agent.toml";
         findings.push(Finding::warn("NAT", "no STUN server to find out with", advice));
@@ -62,7 +66,15 @@ pub async fn network(config: &Config, more: &[String]) -> Reply {
         }
         findings.push(finding);
     }
-    Reply::new(addresses, nat, findings, relays, config.ice.port)
+    Reply::new(addresses, nat, routers, findings, relays, config.ice.port)
+}
+
+/// What the routers say, if the agent may ask them too.
+async fn routers(config: &Config, interfaces: &Interfaces) -> Vec<Router> {
+    if !config.ice.port_mapping || config.ice.policy != IcePolicy::All {
+        return Vec::new();
+    }
+    ask_once(interfaces).await.iter().map(Router::of).collect()
 }
 
 fn with(mut servers: Vec<Server>, more: &[String], findings: &mut Vec<Finding>) -> Vec<Server> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{
     super::finding::{Finding, Level},
     address::{LocalAddress, Scope},
+    router::Router,
 };
 
 /// All that was found.
@@ -19,6 +20,8 @@ pub struct Reply {
     pub addresses: Vec<LocalAddress>,
     /// One for each IP version that a server was asked by.
     pub nat: Vec<Report>,
+    /// The default routers, if they may be asked (`ice.port_mapping`).
+    pub routers: Vec<Router>,
     pub findings: Vec<Finding>,
     /// Of the best IP version; empty if nothing was found out.
     pub outlook: Vec<Outlook>,
@@ -30,6 +33,7 @@ impl Reply {
     pub fn new(
         addresses: Vec<LocalAddress>,
         nat: Vec<Report>,
+        routers: Vec<Router>,
         mut findings: Vec<Finding>,
         relays: Relays,
         port: u16,
@@ -37,11 +41,13 @@ impl Reply {
         let kinds: Vec<_> = nat.iter().map(|report| kind(report, relays)).collect();
         findings.splice(0..0, kinds);
         findings.extend(six(&addresses, &nat));
+        findings.extend(routers.iter().map(|router| router.finding(&nat)));
         // IPv4 comes first: it is what every viewer has.
         let judged = nat.iter().find(|report| !report.is_blocked()).or(nat.first());
-        let outlook = judged.map(|report| expect(report, relays).to_vec()).unwrap_or_default();
-        let advice = judged.map(|report| advice(report, relays, port)).unwrap_or_default();
-        Self { addresses, nat, findings, outlook, advice }
+        let opened = routers.iter().any(|router| router.helps(&nat));
+        let outlook = judged.map(|report| expect(report, relays, opened).to_vec()).unwrap_or_default();
+        let advice = judged.map(|report| advice(report, relays, opened, port)).unwrap_or_default();
+        Self { addresses, nat, routers, findings, outlook, advice }
     }
 
     /// Whether something keeps all viewers from a picture.
@@ -55,7 +61,8 @@ fn kind(report: &Report, relays: Relays) -> Finding {
     let what = format!("NAT, {version}, from {}", report.local.ip());
     if report.is_blocked() {
         let advice = "let UDP out in the firewall; a turns: URL on port 443 goes around it";
-        let detail = "no server answers by UDP: it is blocked here, or there is no internet";
+        let detail =
+            "no server answers by UDP: it is blocked here, the servers are down, or there is no internet";
         return match relays.without_udp {
             true => Finding::warn(what, detail, advice),
             false => Finding::fail(what, detail, advice),
@@ -141,7 +148,7 @@ mod tests {
     #[test]
     fn a_home_router_reads_as_a_sentence_and_a_table() {
         let nat = vec![report(Some(Mapping::EndpointIndependent), Some("203.0.113.9:5000"))];
-        let text = Reply::new(Vec::new(), nat, Vec::new(), Relays::default(), 40_000).to_string();
+        let text = Reply::new(Vec::new(), nat, Vec::new(), Vec::new(), Relays::default(), 40_000).to_string();
         let line = "✓ NAT, IPv4, from 192.168.1.20: EIM/APDF (port-restricted cone), keeps ports, outside it is \
                     203.0.113.9; STUN answers in 40 ms";
         assert!(text.starts_with(line), "{text}");
@@ -151,7 +158,8 @@ mod tests {
 
     #[test]
     fn blocked_udp_fails_unless_there_is_a_way_around() {
-        let blocked = |relays| Reply::new(Vec::new(), vec![report(None, None)], Vec::new(), relays, 0);
+        let blocked =
+            |relays| Reply::new(Vec::new(), vec![report(None, None)], Vec::new(), Vec::new(), relays, 0);
         assert!(blocked(Relays::default()).failed());
         let around = Relays { any: true, without_udp: true };
         assert!(!blocked(around).failed());
@@ -161,7 +169,7 @@ mod tests {
     #[test]
     fn programs_read_the_kind_by_its_short_names() {
         let nat = vec![report(Some(Mapping::AddressDependent), Some("203.0.113.9:5000"))];
-        let reply = Reply::new(Vec::new(), nat, Vec::new(), Relays::default(), 0);
+        let reply = Reply::new(Vec::new(), nat, Vec::new(), Vec::new(), Relays::default(), 0);
         let json = serde_json::to_value(&reply).unwrap();
         assert_eq!(json["nat"][0]["mapping"], "ADM");
         assert_eq!(json["nat"][0]["filtering"], "APDF");
