@@ -154,6 +154,16 @@ impl Endpoint {
         }
     }
 
+    /// How many servers are asked for this session.
+    pub fn servers_asked(&self) -> usize {
+        self.outcomes.asked()
+    }
+
+    /// Whether the policy allows other ways than relays.
+    pub fn is_direct(&self) -> bool {
+        self.direct
+    }
+
     /// What the servers that were asked for this session said so far.
     pub fn outcomes(&self) -> Vec<ServerOutcome> {
         self.outcomes.all()
