@@ -200,8 +200,9 @@ impl Session {
     }
 
     fn transmit(&self, peer: &mut Peer) {
+        let mut batch = self.endpoint.batch();
         while let Some(out) = peer.poll_transmit() {
-            self.endpoint.send(out.path, &out.data);
+            batch.push(out.path, out.data);
         }
     }
 
@@ -308,6 +309,7 @@ impl Session {
                 }
                 run.trickle.found(candidate);
             }
+            EndpointEvent::CandidateGone(candidate) => run.trickle.lost(&candidate),
             EndpointEvent::GatheringDone => {
                 run.trickle.done = true;
                 if run.peer.is_some() {
@@ -412,6 +414,7 @@ impl Session {
             info!("the viewer looks for a new path (ICE restart)");
             self.shared.metrics.restarts.inc();
             run.roaming.restarted(arrived);
+            self.endpoint.refresh();
             run.trickle.restart();
             self.tell_candidates(&run.trickle, peer);
         } else {

@@ -45,6 +45,11 @@ impl Trickle {
         }
     }
 
+    /// One of ours is void: it is told no more.
+    pub fn lost(&mut self, candidate: &LocalCandidate) {
+        self.local.retain(|known| known != candidate);
+    }
+
     /// The viewer's candidates of before are void.
     pub fn restart(&mut self) {
         self.remote_seen = 0;

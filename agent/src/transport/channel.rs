@@ -109,4 +109,16 @@ mod tests {
         assert!(answer_to(&request, &message(BINDING_SUCCESS, 2).raw).is_none());
         assert!(answer_to(&request, b"HTTP/1.1 400 Bad Request\r\n\r\n").is_none());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_makes_the_reader_panic(tail in proptest::collection::vec(0u8.., 0..64)) {
+            let request = message(BINDING_REQUEST, 1);
+            let mut bytes = message(BINDING_SUCCESS, 1).raw;
+            bytes[3] = tail.len() as u8;
+            bytes.extend(&tail);
+            let _ = answer_to(&request, &bytes);
+            let _ = answer_to(&request, &tail);
+        }
+    }
 }

@@ -8,16 +8,18 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
+    batch::{Batch, Train},
     candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     metrics,
     nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
+    sockets::Socket,
     turn::Command,
 };
 
@@ -29,7 +31,10 @@ const MAX_PEERS: usize = 32;
 pub enum EndpointEvent {
     /// An address at which the session can be reached was found.
     Candidate(LocalCandidate),
-    /// No more candidates will be found. Comes once.
+    /// What [`Self::Candidate`] told is void: the device lost the address, or its NAT uses another. Its datagrams come and
+    /// go no more.
+    CandidateGone(LocalCandidate),
+    /// All servers answered or are given up. Comes once; later candidates come from changes of the network.
     GatheringDone,
     /// A datagram for the session.
     Datagram {
@@ -77,6 +82,7 @@ pub struct Endpoint {
     findings: mpsc::Receiver<EndpointEvent>,
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
+    pub(super) refresh: Arc<Notify>,
     pub(super) outcomes: Outcomes,
     _cancel: DropGuard,
 }
@@ -90,8 +96,9 @@ impl Endpoint {
         datagrams: mpsc::Receiver<Datagram>,
         cancel: CancellationToken,
     ) -> Self {
-        let (relays, outcomes, _cancel) = (Arc::default(), Outcomes::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, outcomes, _cancel }
+        let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
+        let outcomes = Outcomes::default();
+        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -124,7 +131,7 @@ impl Endpoint {
         if self.direct
             && let Some(socket) = shared.socket(path.local)
         {
-            shared.send(self.id, socket, path.remote, data);
+            shared.send(self.id, &socket, path.remote, data);
             return;
         }
         let relays = self.relays();
@@ -138,6 +145,21 @@ impl Endpoint {
             Err(mpsc::error::TrySendError::Closed(_)) => metrics::Drop::NoSuchLocal,
         };
         shared.metrics.drop_one(why);
+    }
+
+    /// Sends several datagrams, those that can in one call: see [`Batch`].
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// The socket of the shared port that datagrams by `path` leave from, if it is one of this session's.
+    pub(super) fn socket(&self, path: Path) -> Option<Arc<Socket>> {
+        let is_mine = self.direct && path.protocol == Protocol::Udp;
+        is_mine.then(|| self.inner.shared.socket(path.local)).flatten()
+    }
+
+    pub(super) fn send_train(&self, socket: &Socket, train: &Train) {
+        self.inner.shared.transmit_train(socket, train);
     }
 
     /// Tells an address of the viewer, so that TURN servers let it through early.
@@ -162,6 +184,13 @@ impl Endpoint {
     /// Whether the policy allows other ways than relays.
     pub fn is_direct(&self) -> bool {
         self.direct
+    }
+
+    /// Asks all STUN servers again, from all addresses, as before an ICE restart: a NAT may show other addresses than at
+    /// first. What is new comes as [`EndpointEvent::Candidate`], what is void as [`EndpointEvent::CandidateGone`].
+    /// Calls within 500 ms of the last such round wait for its end and count as one.
+    pub fn refresh(&self) {
+        self.refresh.notify_one();
     }
 
     /// What the servers that were asked for this session said so far.

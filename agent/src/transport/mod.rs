@@ -1,12 +1,13 @@
 //! What lies under the sessions: the shared UDP port, STUN and TURN (docs/network.md).
 //!
 //! One [`Transport`] has one UDP socket for each local address, all with the same port number, and serves all
-//! sessions. Each session opens an [`Endpoint`]: it gathers candidates in the background and receives the datagrams
+//! sessions; sockets come and go with the addresses. Each session opens an [`Endpoint`]: it gathers candidates in the background and receives the datagrams
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
 //! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
+mod batch;
 mod candidate;
 pub mod channel;
 pub mod demux;
@@ -14,11 +15,13 @@ pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
+mod limits;
 pub mod mapping;
 mod metrics;
 pub mod nat64;
 mod outcome;
 mod query;
+mod resolved;
 mod server;
 mod shared;
 mod sockets;
@@ -28,7 +31,7 @@ pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -36,6 +39,7 @@ use tokio_util::{
 use tracing::{Instrument as _, info};
 
 pub use self::{
+    batch::Batch,
     candidate::{CandidateKind, LocalCandidate, Path, Protocol},
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
@@ -46,7 +50,7 @@ pub use self::{
 };
 use self::{
     gather::Gather,
-    mapping::{Mapper, MappingMetrics},
+    mapping::{Mapper, Mapping, MappingMetrics},
     shared::Shared,
 };
 use crate::{
@@ -65,11 +69,11 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
+    port: u16,
     interfaces: InterfaceChanges,
     _follower: Option<AbortOnDropHandle<()>>,
     nat64: nat64::Nat64,
-    _readers: Vec<AbortOnDropHandle<()>>,
-    _listeners: Vec<tcp::Listener>,
+    _keeper: AbortOnDropHandle<()>,
     mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
@@ -82,28 +86,24 @@ impl Transport {
     /// The port is taken, or there is no address to bind it to; the error says what to do.
     pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
         let (interfaces, _follower) = interfaces::follow().await;
-        let found: Vec<_> = interfaces.borrow().addresses.iter().map(|a| a.ip).collect();
-        let addresses = sockets::choose(&found, config.loopback);
+        let addresses = sockets::choose(&interfaces.borrow().addresses, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
         let mapping_metrics = metrics.register(MappingMetrics::register);
         let counted = metrics.register(TransportMetrics::register);
         let shared = Arc::new(Shared::new(sockets, counted, config));
         let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
-        let _readers = (0..shared.sockets.len())
-            .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
-            .collect();
+        let port = shared.sockets().offered.first().map_or(0, |socket| socket.local.port());
         // Where only relays are told there is nothing to connect to.
         let tcp = config.tcp && config.policy != IcePolicy::Relay;
-        let listening = shared.sockets.iter().filter(|_| tcp);
-        let _listeners = listening.filter_map(|socket| tcp::listen(&shared, socket.local)).collect();
+        let keeper = sockets::Keeper::new(shared.clone(), port, config.loopback, tcp);
+        let _keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(interfaces.clone())));
         let tasks = TaskTracker::new();
-        let port = shared.sockets.first().map_or(0, |socket| socket.local.port());
         // Loopback is for tests on one machine, whose network's router is not to be bothered.
         let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
         let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
         let mapper =
             wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
-        let inner = Inner { shared, interfaces, _follower, nat64, _readers, _listeners, mapper, tasks };
+        let inner = Inner { shared, port, interfaces, _follower, nat64, _keeper, mapper, tasks };
         let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
@@ -112,17 +112,22 @@ impl Transport {
 
     /// The port number that all sessions share.
     pub fn port(&self) -> u16 {
-        self.0.shared.sockets.first().map_or(0, |socket| socket.local.port())
+        self.0.port
     }
 
-    /// The addresses of the shared port, best first.
+    /// The addresses of the shared port that are offered now, best first.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.0.shared.sockets.iter().map(|socket| socket.local).collect()
+        self.0.shared.sockets().offered.iter().map(|socket| socket.local).collect()
     }
 
     /// The device's addresses and routers, and their changes.
     pub fn interfaces(&self) -> InterfaceChanges {
         self.0.interfaces.clone()
+    }
+
+    /// What the device's routers hold open, and its changes; `None`: they are not asked.
+    pub fn mappings(&self) -> Option<watch::Receiver<Arc<[Mapping]>>> {
+        self.0.mapper.as_ref().map(Mapper::mappings)
     }
 
     /// What is counted.
@@ -150,7 +155,8 @@ impl Transport {
             found,
             inbox,
             relays: endpoint.relays.clone(),
-            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
+            refresh: endpoint.refresh.clone(),
+            mappings: self.mappings(),
             outcomes: endpoint.outcomes.clone(),
             cancel,
         };
@@ -179,5 +185,7 @@ fn random_id() -> [u8; 12] {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod own_network;
+#[cfg(test)]
+mod roaming_tests;
 #[cfg(test)]
 mod tests;

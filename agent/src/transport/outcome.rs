@@ -140,9 +140,16 @@ impl Outcomes {
         local: Option<SocketAddr>,
         said: Said,
     ) {
+        let outcome = ServerOutcome { server: server.to_string(), address, asked, local, said };
         let all = &mut self.entries().all;
+        // Servers are asked again when the network changes: only their last word counts.
+        all.retain(|old| {
+            asked != Asked::Binding
+                || (&old.server, old.address, old.asked, old.local)
+                    != (&outcome.server, outcome.address, outcome.asked, outcome.local)
+        });
         if all.len() < MAX_OUTCOMES {
-            all.push(ServerOutcome { server: server.to_string(), address, asked, local, said });
+            all.push(outcome);
         }
     }
 
@@ -174,15 +181,27 @@ mod tests {
         let outcomes = Outcomes::default();
         let server = ServerUrl::parse("stun:192.0.2.1").unwrap();
         let address = "192.0.2.1:3478".parse().unwrap();
-        let local = "10.0.0.2:5000".parse().unwrap();
+        let [local, second, third] =
+            ["10.0.0.2:5000", "10.0.0.3:5000", "10.0.0.4:5000"].map(|at| at.parse().unwrap());
         let now = Instant::now();
         let long_ago = now.checked_sub(GIVE_UP).unwrap();
         outcomes.binding(&server, address, local, long_ago, &Err("nothing came".into()));
-        outcomes.binding(&server, address, local, now, &Err("403".into()));
-        outcomes.binding(&server, address, local, now, &Ok("203.0.113.9:6000".parse().unwrap()));
+        outcomes.binding(&server, address, second, now, &Err("403".into()));
+        outcomes.binding(&server, address, third, now, &Ok("203.0.113.9:6000".parse().unwrap()));
         let said: Vec<_> = outcomes.all().into_iter().map(|outcome| outcome.said).collect();
         assert_eq!(said[..2], [Said::Silent("nothing came".into()), Said::Refused("403".into())]);
         assert!(matches!(said[2], Said::Answered { mapped, .. } if mapped.port() == 6000));
+    }
+
+    #[test]
+    fn only_the_last_word_counts_of_a_server_that_is_asked_again_from_the_same_address() {
+        let outcomes = Outcomes::default();
+        let server = ServerUrl::parse("stun:192.0.2.1").unwrap();
+        let (address, local) = ("192.0.2.1:3478".parse().unwrap(), "10.0.0.2:5000".parse().unwrap());
+        outcomes.binding(&server, address, local, Instant::now(), &Err("403".into()));
+        outcomes.binding(&server, address, local, Instant::now(), &Ok("203.0.113.9:6000".parse().unwrap()));
+        let all = outcomes.all();
+        assert!(matches!(all[..], [ServerOutcome { said: Said::Answered { .. }, .. }]), "{all:?}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Finds the candidates of one session: host at once, then server-reflexive and relayed as servers answer.
 //!
 //! All servers are asked at the same time, from all local addresses of their IP version. No server delays another, and
-//! none delays a session: it has the host candidates before the first packet is sent.
+//! none delays a session: it has the host candidates before the first packet is sent. Afterwards the device's addresses
+//! are followed for as long as the session lives.
 
+mod known;
+mod live;
 mod mapped;
 mod reflexive;
 mod relayed;
@@ -15,16 +18,20 @@ use std::{
 
 use tokio::{
     net::lookup_host,
-    sync::{Semaphore, mpsc, watch},
+    sync::{Notify, Semaphore, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, warn};
 
-use self::mapped::Mapped;
+use self::{
+    known::{Change, Known},
+    live::{Live, tell},
+    mapped::Mapped,
+};
 use super::{
-    candidate::{CandidateKind, LocalCandidate, Protocol},
+    candidate::{CandidateKind, LocalCandidate},
     endpoint::{Datagram, EndpointEvent, Relays},
     mapping::Mapping,
     nat64::Nat64,
@@ -51,6 +58,8 @@ pub(super) struct Gather {
     pub found: mpsc::Sender<EndpointEvent>,
     pub inbox: mpsc::Sender<Datagram>,
     pub relays: Arc<Mutex<Relays>>,
+    /// Asks for another look of all servers.
+    pub refresh: Arc<Notify>,
     /// What routers hold open, if they are asked.
     pub mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
     pub outcomes: Outcomes,
@@ -73,7 +82,7 @@ struct Context {
 }
 
 impl Gather {
-    /// Gathers until all servers answered or are given up, or the session ends.
+    /// Gathers, and follows what changes, until the session ends.
     pub async fn run(self) {
         let cancel = self.cancel.clone();
         // An error means that the session is over too: its end of the channel is gone.
@@ -81,34 +90,28 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, nat64, direct, found, inbox, relays, outcomes, mappings, cancel } =
-            self;
-        let mut known: Vec<LocalCandidate> = Vec::new();
-        if direct {
-            for socket in &shared.sockets {
-                let candidate = LocalCandidate {
-                    kind: CandidateKind::Host,
-                    protocol: Protocol::Udp,
-                    address: socket.local,
-                    base: socket.local,
-                    related: None,
-                    server: None,
-                    local_preference: socket.preference,
-                };
-                shared.metrics.found(candidate.kind);
-                known.push(candidate.clone());
-                found.send(EndpointEvent::Candidate(candidate)).await?;
-            }
-        }
-        if direct {
-            for socket in &shared.sockets {
-                if let Some(candidate) = shared.tcp.host(socket.local, socket.preference) {
-                    shared.metrics.found_passive(candidate.kind);
-                    known.push(candidate.clone());
-                    found.send(EndpointEvent::Candidate(candidate)).await?;
-                }
-            }
-        }
+        let Self {
+            shared,
+            tasks,
+            servers,
+            nat64,
+            direct,
+            found,
+            inbox,
+            relays,
+            refresh,
+            mappings,
+            outcomes,
+            cancel,
+        } = self;
+        let mut known = Known::default();
+        let mut sockets = shared.watch_sockets();
+        let now = sockets.borrow_and_update().clone();
+        let hosts = match direct {
+            true => tell(&shared, &mut known, &now),
+            false => Vec::new(),
+        };
+        send(&shared, &found, hosts).await?;
         let (results, mut candidates) = mpsc::channel(RESULTS);
         let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
         let context = Context {
@@ -127,51 +130,67 @@ impl Gather {
         for (n, server) in servers.iter().enumerate() {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
         }
-        drop(context);
+        let mut live = Live::new(context, servers, sockets, &now, refresh);
+        // An address that comes back can only be bound when its old socket is closed.
+        drop(now);
         let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
         let mut done = false;
         loop {
-            let candidate = tokio::select! {
-                biased;
-                candidate = mapped.next() => candidate,
-                candidate = candidates.recv(), if !done => match candidate {
-                    Some(mut candidate) => {
-                        if candidate.kind == CandidateKind::ServerReflexive {
-                            candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
-                        }
-                        candidate
-                    }
-                    None => {
-                        debug!("{} candidates are all that there are", known.len());
-                        found.send(EndpointEvent::GatheringDone).await?;
-                        if mapped.is_over() {
-                            return Ok(());
-                        }
-                        // A router may still open a port while the session lives.
-                        done = true;
-                        continue;
-                    }
-                },
-            };
-            // A reflexive address that is a host's own, or was seen by another server, says nothing new.
-            let is_known = known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
-            if !is_known {
-                shared.metrics.found(candidate.kind);
-                known.push(candidate.clone());
-                let passive = shared.tcp.beside(&candidate);
-                found.send(EndpointEvent::Candidate(candidate)).await?;
-                if let Some(passive) = passive {
-                    shared.metrics.found_passive(passive.kind);
-                    found.send(EndpointEvent::Candidate(passive)).await?;
-                }
+            if !done && asking.is_empty() && candidates.is_empty() && mapped.is_idle() {
+                done = true;
+                debug!("{} candidates are all that there are for now", known.len());
+                found.send(EndpointEvent::GatheringDone).await?;
             }
+            let mut changes = tokio::select! {
+                biased;
+                candidate = mapped.next() => known.found(candidate),
+                Some(mut candidate) = candidates.recv() => {
+                    if candidate.kind == CandidateKind::ServerReflexive {
+                        candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
+                    }
+                    known.found(candidate)
+                }
+                Some(_) = asking.join_next() => continue,
+                changes = live.next(&mut known) => {
+                    mapped.look_again();
+                    changes
+                }
+            };
+            // Where viewers reach the port over UDP, they may over TCP too.
+            let beside = |change: &Change| match change {
+                Change::New(candidate) => shared.tcp.beside(candidate),
+                Change::Gone(_) => None,
+            };
+            let passive: Vec<_> = changes.iter().filter_map(beside).collect();
+            changes.extend(passive.into_iter().flat_map(|candidate| known.found(candidate)));
+            send(&shared, &found, changes).await?;
         }
     }
 }
 
+/// Tells the session.
+async fn send(
+    shared: &Shared,
+    found: &mpsc::Sender<EndpointEvent>,
+    changes: Vec<Change>,
+) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
+    for change in changes {
+        found
+            .send(match change {
+                Change::New(candidate) => {
+                    shared.metrics.found(&candidate);
+                    EndpointEvent::Candidate(candidate)
+                }
+                Change::Gone(candidate) => EndpointEvent::CandidateGone(candidate),
+            })
+            .await?;
+    }
+    Ok(())
+}
+
 impl Context {
     async fn ask(self, server: ServerUrl, n: usize) {
-        let addresses = match self.resolve(&server).await {
+        let addresses = match self.resolve(&server, false).await {
             Ok(addresses) => addresses,
             Err(problem) => {
                 self.count_failure(&server);
@@ -182,7 +201,8 @@ impl Context {
         };
         let stun = async {
             if self.direct && server.answers_stun() {
-                self.ask_stun(&server, &addresses).await;
+                let sockets = self.shared.sockets().offered.clone();
+                self.ask_stun(&server, &addresses, &sockets, false).await;
             }
         };
         let turn = async {
@@ -195,20 +215,23 @@ impl Context {
         tokio::join!(stun, turn);
     }
 
-    /// The first address of each IP version that this device has too.
-    async fn resolve(&self, server: &ServerUrl) -> Result<Vec<SocketAddr>, String> {
+    /// The first address of each IP version that this device has too. `again`: DNS need not be asked once more.
+    async fn resolve(&self, server: &ServerUrl, again: bool) -> Result<Vec<SocketAddr>, String> {
         let all = if let Ok(ip) = server.host.parse::<IpAddr>() {
             vec![SocketAddr::new(ip, server.port)]
+        } else if let Some(addresses) = self.shared.recall(server).filter(|_| again) {
+            addresses
         } else {
             match timeout(RESOLVE_TIME, lookup_host((server.host.as_str(), server.port))).await {
-                Ok(Ok(addresses)) => addresses.collect(),
+                Ok(Ok(addresses)) => self.shared.remember(server, addresses.collect()),
                 Ok(Err(e)) => {
                     return Err(format!("its name was not found: {e}; check it, and the device's DNS"));
                 }
                 Err(_) => return Err("the DNS server does not answer; check the device's DNS".into()),
             }
         };
-        let have = |v4: bool| self.shared.sockets.iter().any(|s| s.local.is_ipv4() == v4);
+        let sockets = self.shared.sockets();
+        let have = |v4: bool| sockets.has(v4);
         let first = |v4: bool| all.iter().find(|a| a.is_ipv4() == v4 && have(v4)).copied();
         let mut usable: Vec<_> = first(true).into_iter().chain(first(false)).collect();
         // Also beside an IPv6 address: only this way the device learns how IPv4 viewers see it.
