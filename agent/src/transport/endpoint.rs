@@ -185,6 +185,16 @@ impl Endpoint {
         }
     }
 
+    /// How many servers are asked for this session.
+    pub fn servers_asked(&self) -> usize {
+        self.outcomes.asked()
+    }
+
+    /// Whether the policy allows other ways than relays.
+    pub fn is_direct(&self) -> bool {
+        self.direct
+    }
+
     /// Asks all STUN servers again, from all addresses, as before an ICE restart: a NAT may show other addresses than at
     /// first. What is new comes as [`EndpointEvent::Candidate`], what is void as [`EndpointEvent::CandidateGone`].
     /// Calls within 500 ms of the last such round wait for its end and count as one.

@@ -148,6 +148,7 @@ impl Transport {
         let servers = if policy == IcePolicy::Host { Servers::new() } else { servers.clone() };
         let id = self.0.shared.open(inbox.clone());
         let endpoint = Endpoint::new(id, direct, self.0.clone(), findings, datagrams, cancel.clone());
+        endpoint.outcomes.expect(servers.iter().count());
         let gather = Gather {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
