@@ -5,7 +5,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{candidate::CandidateKind, tcp::Refusal};
+use super::{
+    candidate::{CandidateKind, LocalCandidate, Protocol},
+    tcp::Refusal,
+};
 
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -130,16 +133,12 @@ impl TransportMetrics {
     }
 
     /// A candidate was found.
-    pub fn found(&self, kind: CandidateKind) {
-        self.candidates.get_or_create(&[("kind", kind.as_str())]).inc();
-    }
-
-    /// A candidate was found that viewers connect to over TCP.
-    pub fn found_passive(&self, kind: CandidateKind) {
-        let kind = match kind {
-            CandidateKind::Host => "host_tcp",
-            CandidateKind::ServerReflexive => "srflx_tcp",
-            CandidateKind::Relayed => "relay_tcp",
+    pub fn found(&self, candidate: &LocalCandidate) {
+        let kind = match (candidate.protocol, candidate.kind) {
+            (Protocol::Udp, kind) => kind.as_str(),
+            (Protocol::Tcp, CandidateKind::Host) => "host_tcp",
+            (Protocol::Tcp, CandidateKind::ServerReflexive) => "srflx_tcp",
+            (Protocol::Tcp, CandidateKind::Relayed) => "relay_tcp",
         };
         self.candidates.get_or_create(&[("kind", kind)]).inc();
     }

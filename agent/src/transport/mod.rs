@@ -31,7 +31,7 @@ pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -50,7 +50,7 @@ pub use self::{
 };
 use self::{
     gather::Gather,
-    mapping::{Mapper, MappingMetrics},
+    mapping::{Mapper, Mapping, MappingMetrics},
     shared::Shared,
 };
 use crate::{
@@ -125,6 +125,11 @@ impl Transport {
         self.0.interfaces.clone()
     }
 
+    /// What the device's routers hold open, and its changes; `None`: they are not asked.
+    pub fn mappings(&self) -> Option<watch::Receiver<Arc<[Mapping]>>> {
+        self.0.mapper.as_ref().map(Mapper::mappings)
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &TransportMetrics {
         &self.0.shared.metrics
@@ -150,7 +155,7 @@ impl Transport {
             inbox,
             relays: endpoint.relays.clone(),
             refresh: endpoint.refresh.clone(),
-            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
+            mappings: self.mappings(),
             outcomes: endpoint.outcomes.clone(),
             cancel,
         };

@@ -32,12 +32,13 @@ export class Mending {
   mend() {
     this.#brokenAt ??= performance.now();
     if (!this.hooks.canAsk()) return;
-    clearTimeout(this.#timers[1]);
-    const patience = this.session.patienceMs;
-    if (patience > 0) {
-      this.#timers[1] = setTimeout(() => this.#isMended || this.mend(), patience);
+    const { patienceMs } = this.session;
+    clearTimeout(this.#timers[2]);
+    if (patienceMs > 0) {
+      this.#timers[2] = setTimeout(() => this.session.isUnanswered && this.mend(), patienceMs);
       return;
     }
+    clearTimeout(this.#timers[1]);
     this.session.restart().catch(() => this.hooks.lost());
     const pause = AGAIN_MS[Math.min(this.#tries++, AGAIN_MS.length - 1)];
     this.#timers[1] = setTimeout(() => this.#isMended || this.mend(), pause);
@@ -51,6 +52,7 @@ export class Mending {
   stop() {
     clearInterval(this.#timers[0]);
     clearTimeout(this.#timers[1]);
+    clearTimeout(this.#timers[2]);
   }
 
   get #isSilent() {
@@ -59,7 +61,7 @@ export class Mending {
 
   /** Packets come, and no answer is waited for. */
   get #isMended() {
-    return this.session.isConnected && !this.#isSilent && this.session.pc.signalingState === 'stable';
+    return this.session.isConnected && !this.#isSilent && !this.session.isUnanswered;
   }
 
   async #look() {

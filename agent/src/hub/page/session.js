@@ -145,9 +145,13 @@ export class Session {
     }
   }
 
+  get isUnanswered() {
+    return this.pc.signalingState === 'have-local-offer';
+  }
+
   /** Time in which the answer to an offer that is out may still come; 0 if there is none, or it was lost. */
   get patienceMs() {
-    if (this.pc.signalingState !== 'have-local-offer') return 0;
+    if (!this.isUnanswered) return 0;
     const [least, most] = ANSWER_MS;
     const allowed = Math.min(Math.max(ANSWERS * (this.#answerMs ?? most), least), most);
     return Math.max(this.#offeredAt + allowed - performance.now(), 0);

@@ -42,6 +42,8 @@ impl Session {
             Change::Link { up } => roaming.link(Instant::now(), up),
             Change::Network => {
                 let local = peer.and_then(Peer::path_in_use).map(|path| path.local.ip());
+                // Before anything is said about it: it would go the old way.
+                self.doubt.moved();
                 if let Some(why) = self.surroundings.take_in(local) {
                     roaming.leave(why);
                 }

@@ -31,7 +31,7 @@ use self::{
     mapped::Mapped,
 };
 use super::{
-    candidate::{CandidateKind, LocalCandidate, Protocol},
+    candidate::{CandidateKind, LocalCandidate},
     endpoint::{Datagram, EndpointEvent, Relays},
     mapping::Mapping,
     nat64::Nat64,
@@ -131,6 +131,8 @@ impl Gather {
             asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
         }
         let mut live = Live::new(context, servers, sockets, &now, refresh);
+        // An address that comes back can only be bound when its old socket is closed.
+        drop(now);
         let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
         let mut done = false;
         loop {
@@ -176,10 +178,7 @@ async fn send(
         found
             .send(match change {
                 Change::New(candidate) => {
-                    match candidate.protocol {
-                        Protocol::Udp => shared.metrics.found(candidate.kind),
-                        Protocol::Tcp => shared.metrics.found_passive(candidate.kind),
-                    }
+                    shared.metrics.found(&candidate);
                     EndpointEvent::Candidate(candidate)
                 }
                 Change::Gone(candidate) => EndpointEvent::CandidateGone(candidate),

@@ -13,9 +13,13 @@ pub mod frame;
 mod link;
 mod listener;
 mod outbox;
+mod patience;
 
 pub use self::book::Refusal;
 pub(super) use self::{
     link::Connections,
     listener::{Listener, listen},
 };
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub struct Mending {
     answer: Option<Duration>,
     broken: Option<Instant>,
     again: Instant,
+    /// When an answer that was waited for is lost.
+    overdue: Option<Instant>,
     tries: usize,
 }
 
@@ -48,6 +50,7 @@ impl Mending {
             answer: None,
             broken: None,
             again: now,
+            overdue: None,
             tries: 0,
         }
     }
@@ -61,6 +64,7 @@ impl Mending {
 
     /// The device answered.
     pub fn answered(&mut self, now: Instant) {
+        self.overdue = None;
         if let Some(at) = self.offered.take() {
             self.answer.get_or_insert(now.saturating_duration_since(at));
         }
@@ -71,9 +75,8 @@ impl Mending {
         self.broken.get_or_insert(now);
         let allowed =
             self.answer.map_or(MOST_ANSWER, |first| (first * ANSWERS).clamp(LEAST_ANSWER, MOST_ANSWER));
-        let waits = self.offered.map(|at| at + allowed).filter(|until| now < *until);
-        if let Some(until) = waits {
-            self.again = until;
+        self.overdue = self.offered.map(|at| at + allowed).filter(|until| now < *until);
+        if self.overdue.is_some() {
             return false;
         }
         if linked {
@@ -94,7 +97,7 @@ impl Mending {
                 false
             }
             Some(at) if silent && now.saturating_duration_since(at) >= LOST => return Some(Need::Another),
-            Some(_) => now >= self.again,
+            Some(_) => now >= self.again || self.overdue.is_some_and(|at| now >= at),
             None => silent && self.pause < BUSY,
         };
         (due && self.mend(now, linked)).then_some(Need::Restart)

@@ -165,11 +165,13 @@ impl Hub {
         let mut pen = SocketPen { sink, liveness: Arc::clone(&liveness), begun: false, hastened: false };
         let doubt = Arc::clone(&carrier.doubt);
         let end = tokio::select! {
-            end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake) => end,
+            // A doubt comes before what is said because of it.
+            biased;
             another = rescue::another(&self.dialer, &doubt, &liveness, ends) => {
                 tracing::info!("the old connection to the hub is given up for a new one");
                 return Some(Held::Replaced(another));
             }
+            end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake) => end,
         };
         self.metrics.up.set(0);
         match end {
