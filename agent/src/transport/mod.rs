@@ -187,7 +187,7 @@ fn random_id() -> [u8; 12] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[path = "../../tests/support/own_network.rs"]
 mod own_network;
 #[cfg(test)]
 mod roaming_tests;
