@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     candidate::{LocalCandidate, Path},
     demux::EndpointId,
     metrics,
+    server::Servers,
     turn::Command,
 };
 
@@ -27,7 +28,7 @@ const MAX_PEERS: usize = 32;
 pub enum EndpointEvent {
     /// An address at which the session can be reached was found.
     Candidate(LocalCandidate),
-    /// No more candidates will be found. Comes once.
+    /// All servers were asked. Comes once. Relayed candidates may follow, where an allocation is replaced.
     GatheringDone,
     /// A datagram for the session.
     Datagram {
@@ -75,6 +76,8 @@ pub struct Endpoint {
     findings: mpsc::Receiver<EndpointEvent>,
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
+    /// Not for those that ask no servers.
+    servers: Option<watch::Sender<Servers>>,
     _cancel: DropGuard,
 }
 
@@ -85,10 +88,11 @@ impl Endpoint {
         inner: Arc<Inner>,
         findings: mpsc::Receiver<EndpointEvent>,
         datagrams: mpsc::Receiver<Datagram>,
+        servers: Option<watch::Sender<Servers>>,
         cancel: CancellationToken,
     ) -> Self {
         let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, _cancel }
+        Self { id, direct, inner, findings, datagrams, relays, servers, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -144,6 +148,19 @@ impl Endpoint {
         for (_, commands) in &relays.handles {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
+        }
+    }
+
+    /// Replaces the session's servers. Allocations at TURN servers that are in both lists go on with the credentials that
+    /// they were made with until these are refused or have a fifth of their life left; then, and for servers that are not
+    /// listed any more, others are made first, and told as [`EndpointEvent::Candidate`]. STUN servers are not asked again.
+    pub fn renew(&self, servers: &Servers) {
+        if let Some(sender) = &self.servers {
+            sender.send_if_modified(|old| {
+                let is_new = old != servers;
+                old.clone_from(servers);
+                is_new
+            });
         }
     }
 

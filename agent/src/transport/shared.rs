@@ -20,6 +20,7 @@ use super::{
     metrics::{Drop, TransportMetrics},
     sockets::Socket,
     tls,
+    turn::Reachability,
 };
 
 /// Room for the next datagram: more than any path to a browser carries (1500 bytes).
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub sockets: Vec<Socket>,
     /// What is counted.
     pub metrics: TransportMetrics,
+    reachability: Mutex<Reachability>,
     ca_file: Option<PathBuf>,
     tls: OnceCell<Option<Arc<ClientConfig>>>,
     state: Mutex<State>,
@@ -60,7 +62,14 @@ pub(super) struct Shared {
 impl Shared {
     /// All that endpoints need, without any endpoint.
     pub fn new(sockets: Vec<Socket>, metrics: TransportMetrics, ca_file: Option<PathBuf>) -> Self {
-        Self { sockets, metrics, ca_file, tls: OnceCell::new(), state: Mutex::default() }
+        Self {
+            sockets,
+            metrics,
+            reachability: Mutex::default(),
+            ca_file,
+            tls: OnceCell::new(),
+            state: Mutex::default(),
+        }
     }
 
     /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
@@ -142,6 +151,11 @@ impl Shared {
             }
         };
         self.tls.get_or_init(make).await.clone()
+    }
+
+    /// What is remembered of TURN servers.
+    pub fn reachability(&self) -> MutexGuard<'_, Reachability> {
+        self.reachability.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn deliver(&self, path: Path, data: BytesMut) {

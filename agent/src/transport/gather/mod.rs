@@ -14,24 +14,24 @@ use std::{
 
 use tokio::{
     net::lookup_host,
-    sync::{Semaphore, mpsc},
+    sync::{mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, warn};
 
+use self::relayed::Relaying;
 use super::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     endpoint::{Datagram, EndpointEvent, Relays},
+    interfaces::InterfaceChanges,
     server::{ServerUrl, Servers},
     shared::Shared,
 };
 
 /// Time for a DNS answer. A viewer waits no longer for a candidate than for a page.
 const RESOLVE_TIME: Duration = Duration::from_secs(2);
-/// Allocations that a session keeps: one is enough, the second is for the day when the first server fails.
-const MAX_ALLOCATIONS: usize = 2;
 /// Results of servers that may wait; then the servers' tasks wait.
 const RESULTS: usize = 16;
 
@@ -39,7 +39,8 @@ const RESULTS: usize = 16;
 pub(super) struct Gather {
     pub shared: Arc<Shared>,
     pub tasks: TaskTracker,
-    pub servers: Servers,
+    pub servers: watch::Receiver<Servers>,
+    pub interfaces: InterfaceChanges,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -57,12 +58,11 @@ struct Context {
     inbox: mpsc::Sender<Datagram>,
     relays: Arc<Mutex<Relays>>,
     cancel: CancellationToken,
-    slots: Arc<Semaphore>,
     results: mpsc::Sender<LocalCandidate>,
 }
 
 impl Gather {
-    /// Gathers until all servers answered or are given up, or the session ends.
+    /// Gathers until all servers answered or are given up, and keeps what was found until the session ends.
     pub async fn run(self) {
         let cancel = self.cancel.clone();
         // An error means that the session is over too: its end of the channel is gone.
@@ -70,7 +70,7 @@ impl Gather {
     }
 
     async fn gather(self) -> Result<(), mpsc::error::SendError<EndpointEvent>> {
-        let Self { shared, tasks, servers, direct, found, inbox, relays, cancel } = self;
+        let Self { shared, tasks, servers, interfaces, direct, found, inbox, relays, cancel } = self;
         let mut known: Vec<LocalCandidate> = Vec::new();
         if direct {
             for socket in &shared.sockets {
@@ -89,49 +89,41 @@ impl Gather {
             }
         }
         let (results, mut candidates) = mpsc::channel(RESULTS);
-        let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
-        let context =
-            Context { shared: shared.clone(), tasks, direct, inbox, relays, cancel, slots, results };
+        let context = Context { shared: shared.clone(), tasks, direct, inbox, relays, cancel, results };
         let mut asking = JoinSet::new();
-        for (n, server) in servers.iter().enumerate() {
-            asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
+        for server in servers.borrow().iter().filter(|server| direct && server.answers_stun()) {
+            asking.spawn(context.clone().ask(server.clone()).in_current_span());
         }
-        drop(context);
-        while let Some(candidate) = candidates.recv().await {
-            // A reflexive address that is a host's own, or was seen by another server, says nothing new.
-            let is_known = known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
-            if !is_known {
-                shared.metrics.found(candidate.kind);
-                known.push(candidate.clone());
-                found.send(EndpointEvent::Candidate(candidate)).await?;
+        let relaying = Relaying::new(context, found.clone(), servers, interfaces);
+        let finding = async {
+            while let Some(candidate) = candidates.recv().await {
+                // A reflexive address that is a host's own, or was seen by another server, says nothing new.
+                let is_known =
+                    known.iter().any(|k| k.address == candidate.address && k.base == candidate.base);
+                if !is_known {
+                    shared.metrics.found(candidate.kind);
+                    known.push(candidate.clone());
+                    found.send(EndpointEvent::Candidate(candidate)).await?;
+                }
             }
-        }
-        debug!("{} candidates are all that there are", known.len());
-        found.send(EndpointEvent::GatheringDone).await
+            debug!("{} candidates are all that there are", known.len());
+            found.send(EndpointEvent::GatheringDone).await
+        };
+        tokio::join!(finding, relaying.run()).0
     }
 }
 
 impl Context {
-    async fn ask(self, server: ServerUrl, n: usize) {
-        let addresses = match self.resolve(&server).await {
-            Ok(addresses) => addresses,
+    async fn ask(self, server: ServerUrl) {
+        match self.resolve(&server).await {
+            Ok(addresses) => self.ask_stun(&server, &addresses).await,
+            // A TURN server that fails is told about by what asks it for an allocation.
+            Err(_) if server.relays() => {}
             Err(problem) => {
-                self.count_failure(&server);
+                self.shared.metrics.stun_failed();
                 warn!("{server}: {problem}");
-                return;
             }
-        };
-        let stun = async {
-            if self.direct && server.answers_stun() {
-                self.ask_stun(&server, &addresses).await;
-            }
-        };
-        let turn = async {
-            if server.relays() {
-                self.ask_turn(&server, &addresses, n).await;
-            }
-        };
-        tokio::join!(stun, turn);
+        }
     }
 
     /// The first address of each IP version that this device has too.
@@ -153,13 +145,6 @@ impl Context {
         match usable.is_empty() {
             true => Err("it has no address of an IP version that this device has too".into()),
             false => Ok(usable),
-        }
-    }
-
-    fn count_failure(&self, server: &ServerUrl) {
-        match server.relays() {
-            true => self.shared.metrics.turn_failed(),
-            false => self.shared.metrics.stun_failed(),
         }
     }
 }

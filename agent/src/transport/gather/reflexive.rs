@@ -51,7 +51,7 @@ impl Context {
         if let Err(words) = problem
             && !server.relays()
         {
-            self.count_failure(server);
+            self.shared.metrics.stun_failed();
             warn!("STUN server {server}: {words}");
         }
     }

@@ -23,6 +23,7 @@ use rtc::{
 };
 
 use super::*;
+use crate::transport::turn::types::Doubt;
 
 const PASSWORD: &str = "secret";
 
@@ -59,7 +60,8 @@ impl Bench {
             id
         });
         let crypto = rtc::crypto::default_provider().expect("the stack's own cryptography");
-        let config = Config { username: "user".into(), password: password.into(), reliable, crypto, ids };
+        let (username, password) = ("user".into(), password.into());
+        let config = Config { username, password, challenge: None, reliable, crypto, ids };
         let now = Instant::now();
         let allocation = Allocation::new(now, config);
         Self { now, start: now, allocation, nonce: "one", dead: false, requests: Vec::new() }
@@ -68,7 +70,8 @@ impl Bench {
     fn opened() -> Self {
         let mut bench = Self::new(PASSWORD, false);
         bench.exchange();
-        let opened = AllocationEvent::Opened { relayed: relayed(), mapped: Some(addr("192.0.2.4:4000")) };
+        let mapped = Some(addr("192.0.2.4:4000"));
+        let opened = AllocationEvent::Opened { relayed: relayed(), mapped, round_trip: Duration::ZERO };
         assert_eq!(bench.allocation.poll_event(), Some(opened));
         bench.requests.clear();
         bench
@@ -181,8 +184,9 @@ fn an_allocation_signs_with_what_the_server_asks_for() {
 fn a_wrong_password_is_told_in_words() {
     let mut bench = Bench::new("wrong", false);
     bench.exchange();
-    let Some(AllocationEvent::Failed(reason)) = bench.allocation.poll_event() else { panic!("it must fail") };
-    assert!(reason.contains("401") && reason.contains("password is wrong"), "{reason}");
+    let Some(AllocationEvent::Failed(why)) = bench.allocation.poll_event() else { panic!("it must fail") };
+    assert!(why.words.contains("401") && why.words.contains("password is wrong"), "{why:?}");
+    assert_eq!(why.kind, FailureKind::Refused);
     assert!(bench.allocation.is_over());
     assert_eq!(bench.count(METHOD_ALLOCATE), 2, "the wrong password is not tried for ever");
 }
@@ -196,7 +200,7 @@ fn a_dead_server_is_given_up_after_five_seconds() {
     assert_eq!(bench.now - bench.start, GIVE_UP);
     assert_eq!(bench.count(METHOD_ALLOCATE), 6);
     assert!(
-        matches!(bench.allocation.poll_event(), Some(AllocationEvent::Failed(r)) if r.contains("not answer"))
+        matches!(bench.allocation.poll_event(), Some(AllocationEvent::Failed(r)) if r.words.contains("not answer"))
     );
 }
 
@@ -238,6 +242,7 @@ fn packets_that_waited_too_long_or_are_too_many_are_dropped_and_counted() {
     assert_eq!(bench.allocation.take_dropped(), 4, "16 may wait");
     bench.run_until(Duration::from_secs(6));
     assert_eq!(bench.allocation.take_dropped(), 16);
+    assert_eq!(bench.allocation.poll_event(), Some(AllocationEvent::Doubtful(Doubt::Silent)));
     assert!(
         matches!(bench.allocation.poll_event(), Some(AllocationEvent::PeerRefused(ip, _)) if ip == peer().ip())
     );
@@ -306,6 +311,7 @@ fn an_allocation_that_cannot_be_refreshed_is_lost_when_it_expires_and_not_before
     let mut bench = Bench::opened();
     bench.dead = true;
     bench.run_until(Duration::from_secs(580));
+    assert_eq!(bench.allocation.poll_event(), Some(AllocationEvent::Doubtful(Doubt::Silent)));
     assert_eq!(bench.allocation.poll_event(), None);
     assert!(bench.count(METHOD_REFRESH) > 10);
     bench.run_until(Duration::from_secs(620));
