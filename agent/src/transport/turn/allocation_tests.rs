@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use rtc::{
     crypto::RTCCryptoProvider,
     stun::{
+        addr::AlternateServer,
         attributes::{
-            ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_XOR_PEER_ADDRESS,
-            ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+            ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER, ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM,
+            ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
         },
         error_code::{ErrorCode, ErrorCodeAttribute},
         integrity::MessageIntegrity,
@@ -23,7 +24,10 @@ use rtc::{
 };
 
 use super::*;
-use crate::transport::turn::types::Doubt;
+use crate::transport::turn::types::{Alternate, Doubt, Failure};
+
+#[path = "allocation_refusal_tests.rs"]
+mod refusals;
 
 const PASSWORD: &str = "secret";
 
@@ -45,6 +49,11 @@ struct Bench {
     start: Instant,
     allocation: Allocation,
     nonce: &'static str,
+    realm: &'static str,
+    /// What the server refuses although the signature is right.
+    refuses: Vec<(Method, u16)>,
+    /// Named in its refusals.
+    alternate: Option<SocketAddr>,
     /// Answers nothing while it is set.
     dead: bool,
     requests: Vec<(Method, Message)>,
@@ -52,6 +61,10 @@ struct Bench {
 
 impl Bench {
     fn new(password: &str, reliable: bool) -> Self {
+        Self::remembering(password, reliable, None)
+    }
+
+    fn remembering(password: &str, reliable: bool, challenge: Option<Challenge>) -> Self {
         let mut next = 0_u32;
         let ids = Box::new(move || {
             next += 1;
@@ -61,10 +74,20 @@ impl Bench {
         });
         let crypto = rtc::crypto::default_provider().expect("the stack's own cryptography");
         let (username, password) = ("user".into(), password.into());
-        let config = Config { username, password, challenge: None, reliable, crypto, ids };
+        let config = Config { username, password, challenge, reliable, crypto, ids };
         let now = Instant::now();
         let allocation = Allocation::new(now, config);
-        Self { now, start: now, allocation, nonce: "one", dead: false, requests: Vec::new() }
+        Self {
+            now,
+            start: now,
+            allocation,
+            nonce: "one",
+            realm: "realm",
+            refuses: Vec::new(),
+            alternate: None,
+            dead: false,
+            requests: Vec::new(),
+        }
     }
 
     fn opened() -> Self {
@@ -103,13 +126,16 @@ impl Bench {
 
     fn answer(&self, request: &mut Message) -> Message {
         let crypto = Self::crypto();
-        let key = message::key(crypto.crypto(), "user", "realm", PASSWORD).expect("MD5 is there");
+        let key = message::key(crypto.crypto(), "user", self.realm, PASSWORD).expect("MD5 is there");
         let nonce = TextAttribute::get_from_as(request, ATTR_NONCE).ok().map(|n| n.text);
         let code = match nonce.as_deref() {
             None => 401,
             Some(_) if !message::is_signed(crypto.crypto(), request, &key) => 401,
             Some(nonce) if nonce != self.nonce => 438,
-            Some(_) => 0,
+            Some(_) => {
+                let method = request.typ.method;
+                self.refuses.iter().find(|(m, _)| *m == method).map_or(0, |(_, code)| *code)
+            }
         };
         let mut answer = Message::new();
         answer.transaction_id = TransactionId(request.transaction_id.0);
@@ -119,8 +145,13 @@ impl Bench {
         if code != 0 {
             let error = ErrorCodeAttribute { code: ErrorCode(code), reason: b"no".to_vec() };
             error.add_to(&mut answer).expect("it fits");
-            answer.add(ATTR_REALM, b"realm");
+            answer.add(ATTR_REALM, self.realm.as_bytes());
             answer.add(ATTR_NONCE, self.nonce.as_bytes());
+            if let Some(to) = self.alternate {
+                let address = AlternateServer { ip: to.ip(), port: to.port() };
+                address.add_to_as(&mut answer, ATTR_ALTERNATE_SERVER).expect("it fits");
+                answer.add(ATTR_ALTERNATE_DOMAIN, b"relay2.example");
+            }
             return answer;
         }
         let lifetime = message::lifetime(request).unwrap_or(600);

@@ -185,9 +185,7 @@ impl Keeper {
         for line in self.lines.extract_if(.., |l| matches!(l.stage, Stage::Waiting(_) | Stage::Asking)) {
             self.actions.push_back(Action::Release(line.id));
         }
-        for line in self.lines.iter().filter(|line| line.held().is_some()) {
-            self.actions.push_back(Action::Probe(line.id));
-        }
+        self.probe();
         self.round = None;
         (self.vain, self.retry_at) = (0, Some(now));
         self.step(now);
@@ -214,6 +212,8 @@ impl Keeper {
         if let Some(held) = line.held() {
             self.vain += 1;
             self.seek(now, held.since);
+            // What took this one may have taken the others.
+            self.probe();
         }
         let is_retired = matches!(line.stage, Stage::Retired(_));
         let is_last = !is_retired && !self.lines.iter().any(|l| l.url == line.url);
@@ -301,6 +301,13 @@ impl Keeper {
         let doublings = self.vain.saturating_sub(1).min(10);
         let whole = (FIRST_PAUSE * 2_u32.pow(doublings)).min(MAX_PAUSE);
         whole * (384 + u32::from((self.random)())) / 512
+    }
+
+    /// Has all servers asked whether the allocations live.
+    fn probe(&mut self) {
+        for line in self.lines.iter().filter(|line| line.held().is_some()) {
+            self.actions.push_back(Action::Probe(line.id));
+        }
     }
 
     fn need(&self) -> usize {

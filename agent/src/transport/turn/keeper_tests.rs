@@ -242,6 +242,14 @@ fn a_lost_allocation_is_sought_at_once_and_then_ever_more_seldom() {
 }
 
 #[test]
+fn when_one_is_lost_the_server_of_the_other_is_asked_whether_that_one_lives() {
+    let mut bench = Bench::new(&[UDP, TCP]);
+    let (udp, _) = (bench.open(UDP), bench.open(TCP));
+    bench.fail(TCP, &FailureKind::Unavailable);
+    assert_eq!(bench.done.last(), Some(&Action::Probe(udp)));
+}
+
+#[test]
 fn an_allocation_that_does_not_last_is_not_sought_in_a_circle() {
     let mut bench = Bench::new(&[UDP]);
     for _ in 0..5 {

@@ -161,7 +161,7 @@ pub(super) fn read(frame: &[u8]) -> Option<Incoming> {
             text: String::from_utf8_lossy(&error.reason).trim_end_matches('\0').to_owned(),
             realm: text(ATTR_REALM),
             nonce: text(ATTR_NONCE),
-            alternate: alternate(&m, text(ATTR_ALTERNATE_DOMAIN)),
+            alternate: alternate(&m),
         })
     })
 }
@@ -175,11 +175,12 @@ pub fn redirection(frame: &[u8]) -> Option<Alternate> {
 }
 
 /// ALTERNATE-SERVER with ALTERNATE-DOMAIN (RFC 8489 sections 14.15 and 14.16), if it is an address of one machine.
-fn alternate(m: &Message, domain: Option<String>) -> Option<Alternate> {
+fn alternate(m: &Message) -> Option<Alternate> {
     let mut address = AlternateServer::default();
     address.get_from_as(m, ATTR_ALTERNATE_SERVER).ok()?;
     let server = SocketAddr::new(address.ip, address.port);
     let is_one = server.port() != 0 && !server.ip().is_unspecified() && !server.ip().is_multicast();
+    let domain = m.get(ATTR_ALTERNATE_DOMAIN).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     is_one.then_some(Alternate { server, domain: domain.filter(|d| !d.is_empty()) })
 }
 
@@ -227,4 +228,32 @@ fn address(m: &Message, attribute: AttrType) -> Option<SocketAddr> {
     let mut address = XorMappedAddress::default();
     address.get_from_as(m, attribute).ok()?;
     Some(SocketAddr::new(address.ip, address.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_redirection_to_nobody(
+            mut frame in proptest::collection::vec(any::<u8>(), 0..80),
+            is_refusal in any::<bool>(),
+        ) {
+            if is_refusal && frame.len() >= 24 {
+                // The header of an Allocate error response, and ALTERNATE-SERVER as the first attribute.
+                let length = (frame.len() - 20) as u16 & !3;
+                frame.truncate(20 + usize::from(length));
+                frame[..2].copy_from_slice(&[0x01, 0x13]);
+                frame[2..4].copy_from_slice(&length.to_be_bytes());
+                frame[4..8].copy_from_slice(&[0x21, 0x12, 0xA4, 0x42]);
+                frame[20..22].copy_from_slice(&[0x80, 0x23]);
+            }
+            if let Some(alternate) = redirection(&frame) {
+                prop_assert!(alternate.server.port() != 0 && !alternate.server.ip().is_unspecified());
+            }
+        }
+    }
 }
