@@ -7,8 +7,8 @@ use jsonschema::Validator;
 use p2pcam_agent::signaling::{
     candidate::{self, Address, CandidateType},
     message::{
-        Body, Bye, Candidate, Connect, Description, Envelope, IceServer, SdpType, SessionId, StunAddress,
-        WireNotice, code, notice, read, read_inner,
+        Body, Bye, Candidate, Connect, Description, Envelope, IceServer, Restart, SdpType, SessionId,
+        StunAddress, WireNotice, code, notice, read, read_inner,
     },
     sdp::{self, SdpView, codecs_in_words},
 };
@@ -207,6 +207,7 @@ fn what_the_writer_writes_follows_the_schema() {
         candidate(Some(1), None),
         candidate(None, None),
         Body::Candidate(None),
+        Body::Restart(Restart::default()),
         Body::Bye(Bye::default()),
     ] {
         let json = Envelope::new(session(), body).to_json();

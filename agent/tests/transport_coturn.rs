@@ -144,7 +144,7 @@ async fn gathered(endpoint: &mut Endpoint) -> Vec<LocalCandidate> {
         match timeout(DEADLINE, endpoint.next()).await.expect("gathering ends") {
             EndpointEvent::Candidate(candidate) => candidates.push(candidate),
             EndpointEvent::GatheringDone => return candidates,
-            EndpointEvent::Datagram { .. } => panic!("nobody sent anything"),
+            other => panic!("nothing changed and nobody sent anything: {other:?}"),
         }
     }
 }

@@ -138,7 +138,8 @@ fn has_nft() -> bool {
 }
 
 fn linux(fully_random: bool) -> Side {
-    let router = RouterPlan { kind: RouterKind::Linux { fully_random }, forwards: Vec::new() };
+    let router =
+        RouterPlan { kind: RouterKind::Linux { fully_random, port_mapping: None }, forwards: Vec::new() };
     let mut side = behind(&[]);
     side.uplink.routers.push(router);
     side

@@ -208,7 +208,7 @@ struct Linux {
 fn linux(name: &str, translation: Translation) -> Option<Linux> {
     let mut lab = Lab::build(name, &["192.168.1.2/24"])?;
     let lan: Ipv4Net = "192.168.1.1/24".parse().expect("an address");
-    let settings = Settings { lan, wan: HOME, translation };
+    let settings = Settings { lan, wan: HOME, translation, port_mapping: None };
     let (router, devices) = match LinuxRouter::create(&format!("fabric-{name}-router"), settings) {
         Err(LinuxRouterError::NoNft) => {
             println!("not run: {}", LinuxRouterError::NoNft);

@@ -45,9 +45,10 @@ packages_board() {
     echo iproute2 xz-utils python3 util-linux
 }
 
-# To run the rig: STUN and TURN, DHCP and DNS, routers as in the field, namespaces.
+# To run the rig: STUN and TURN, DHCP and DNS, routers as in the field with port mapping, namespaces. Debian's service of
+# miniupnpd is in another package.
 packages_hil() {
-    echo coturn dnsmasq-base nftables iproute2
+    echo coturn dnsmasq-base nftables miniupnpd-nftables iproute2
 }
 
 # To run labgrid and a bench of its own: its console, its way of copying images, and an SSH server for its exporter.

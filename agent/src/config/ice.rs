@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct IceConfig {
     /// The one UDP port of all sessions; 0: any free one.
     pub port: u16,
+    /// Listen on the same number over TCP too, for viewers whose network blocks UDP (RFC 6544).
+    pub tcp: bool,
     /// Servers used besides those that `connect` names.
     pub servers: Vec<IceServerConfig>,
     /// Offer loopback addresses too: for tests on one machine. Done anyway where there is no other address.
@@ -18,11 +20,22 @@ pub struct IceConfig {
     pub policy: IcePolicy,
     /// PEM file with a certificate to trust for `turns:` servers, besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Ask the network's routers to open the port (PCP, NAT-PMP, UPnP). Not with other policies than `all`, and not with
+    /// `loopback`.
+    pub port_mapping: bool,
 }
 
 impl Default for IceConfig {
     fn default() -> Self {
-        Self { port: 0, servers: Vec::new(), loopback: false, policy: IcePolicy::All, ca_file: None }
+        Self {
+            port: 0,
+            tcp: true,
+            servers: Vec::new(),
+            loopback: false,
+            policy: IcePolicy::All,
+            ca_file: None,
+            port_mapping: true,
+        }
     }
 }
 

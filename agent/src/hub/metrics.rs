@@ -1,7 +1,7 @@
 //! What the hub counts.
 
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
@@ -13,6 +13,7 @@ pub(super) struct HubMetrics {
     pub sessions_opened: Counter,
     pub auth_failures: Counter,
     pub messages_refused: Counter,
+    pub paths: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl HubMetrics {
@@ -36,6 +37,8 @@ impl HubMetrics {
             "Signalling messages refused since start",
             metrics.messages_refused.clone(),
         );
+        let words = "Sessions over, by what their device said last of the path";
+        registry.register("paths", words, metrics.paths.clone());
         metrics
     }
 }

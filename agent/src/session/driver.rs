@@ -5,15 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
 
 use super::{
-    end::{End, no_path},
+    end::End,
+    explain::Story,
     manager::Shared,
     offer::{Answer, Codecs, Offer},
     peer::{Peer, PeerEvent},
+    roaming::{Roaming, Surroundings},
     trickle::Trickle,
     warm_up::WarmUp,
 };
@@ -23,15 +25,15 @@ use crate::{
         audio::{AudioFrame, AudioSubscription, TalkPacket, Talker},
         video::{AccessUnit, VideoSubscription},
     },
-    signaling::message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
+    signaling::{
+        link::Doubt,
+        message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
+    },
     transport::{Endpoint, EndpointEvent, Servers},
 };
 
 /// A talker that sends nothing for this long gives the speaker back.
 const TALK_IDLE: Duration = Duration::from_secs(3);
-/// A viewer sends RTCP several times a second. Silence for this long may mean that this device's own way out is gone, and
-/// the link with it: a router that was restarted has forgotten both, and says so only to who asks.
-const QUIET: Duration = Duration::from_secs(1);
 /// A session without any deadline of its own looks around this often.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
@@ -51,10 +53,11 @@ pub(super) struct Session {
     pub shared: Arc<Shared>,
     pub outbox: mpsc::Sender<Envelope>,
     /// Makes the link ask whether its other end is still there.
-    pub doubt: Arc<Notify>,
+    pub doubt: Arc<Doubt>,
     pub commands: mpsc::Receiver<Command>,
     pub stop: CancellationToken,
     pub endpoint: Endpoint,
+    pub surroundings: Surroundings,
 }
 
 /// The moving parts of a running session.
@@ -62,10 +65,10 @@ struct Running {
     peer: Option<Peer>,
     trickle: Trickle,
     started: Instant,
-    /// When a datagram came last, and whether the link was doubted since.
-    heard: (Instant, bool),
+    roaming: Roaming,
     connected: bool,
     ever_connected: bool,
+    story: Story,
     video: Option<VideoSubscription>,
     warm_up: WarmUp,
     privacy: watch::Receiver<Option<Arc<str>>>,
@@ -87,9 +90,10 @@ impl Session {
             peer: None,
             trickle: Trickle::default(),
             started: now,
-            heard: (now, false),
+            roaming: Roaming::new(now),
             connected: false,
             ever_connected: false,
+            story: Story::default(),
             video: None,
             warm_up: WarmUp::default(),
             privacy: self.shared.media.board.privacy.changes(),
@@ -108,7 +112,8 @@ impl Session {
             peer.close();
             self.transmit(peer);
         }
-        self.say_end(&end, &run);
+        let verdict = self.tell_missing_path(&mut run.story, &run.trickle, &end, run.started.elapsed());
+        self.say_end(&end, verdict);
         self.shared.metrics.ended.get_or_create(&end.label()).inc();
         info!("session ended after {:.1} s: {end}", run.started.elapsed().as_secs_f32());
         end
@@ -128,6 +133,10 @@ impl Session {
                     None => return End::LinkGone,
                 },
                 event = self.endpoint.next() => self.network(run, event),
+                lines = run.trickle.remote.next() => self.use_made(run.peer.as_mut(), &lines),
+                change = self.surroundings.next() => {
+                    self.surroundings_changed(&mut run.roaming, change, run.peer.as_ref());
+                }
                 unit = next_unit(&mut run.video) => self.picture(run, unit),
                 frame = next_frame(&mut run.audio) => self.sound(run, frame),
                 Ok(()) = run.privacy.changed() => {
@@ -144,10 +153,7 @@ impl Session {
 
     /// Does what time is due for.
     fn tick(&self, run: &mut Running, now: Instant) -> Option<End> {
-        if run.connected && !run.heard.1 && now >= run.heard.0 + QUIET {
-            run.heard.1 = true;
-            self.doubt.notify_one();
-        }
+        self.roam(&mut run.roaming, now);
         if let Some(peer) = &mut run.peer
             && peer.poll_timeout().is_some_and(|due| due <= now)
         {
@@ -157,6 +163,9 @@ impl Session {
             run.talker = None;
         }
         let late = !run.ever_connected && now >= run.started + self.shared.connect_timeout;
+        if !late && run.story.due(run.started).is_some_and(|due| due <= now) {
+            self.forecast(&mut run.story, &run.trickle);
+        }
         late.then_some(End::NoPath)
     }
 
@@ -165,11 +174,14 @@ impl Session {
         if let Some(timer) = run.peer.as_mut().and_then(Peer::poll_timeout) {
             wake = wake.min(timer);
         }
-        if run.connected && !run.heard.1 {
-            wake = wake.min(run.heard.0 + QUIET);
+        if let Some(due) = run.roaming.due() {
+            wake = wake.min(due);
         }
         if !run.ever_connected {
             wake = wake.min(run.started + self.shared.connect_timeout);
+        }
+        if let Some(due) = run.story.due(run.started) {
+            wake = wake.min(due);
         }
         wake
     }
@@ -202,6 +214,7 @@ impl Session {
                 if let Some(peer) = &mut run.peer {
                     info!("the viewer chose another path, {}", peer.path());
                 }
+                self.judge(run);
             }
             PeerEvent::Disconnected => warn!("path lost; waiting for it to come back"),
             PeerEvent::Failed => return Some(if run.ever_connected { End::PathLost } else { End::NoPath }),
@@ -242,6 +255,7 @@ impl Session {
     }
 
     fn connected(&mut self, run: &mut Running) {
+        run.roaming.connected(Instant::now());
         if run.connected {
             self.reconnected(run);
             return;
@@ -256,6 +270,9 @@ impl Session {
         let Some(peer) = &mut run.peer else { return };
         let path = peer.path();
         info!("connected after {} ms, {path}", run.started.elapsed().as_millis());
+        if let Some(ends) = peer.ends() {
+            self.tell_path(&mut run.story, ends, &run.trickle, run.started.elapsed());
+        }
         let units = run.warm_up.finish();
         if units.is_empty() {
             run.video = peer.video_codec().map(|codec| self.shared.media.video.subscribe(codec));
@@ -266,11 +283,19 @@ impl Session {
         run.audio = peer.audio_codec().map(|codec| self.shared.media.audio.subscribe(codec));
     }
 
+    /// The verdict on the path that is now in use.
+    fn judge(&self, run: &mut Running) {
+        if let Some(ends) = run.peer.as_mut().and_then(Peer::ends) {
+            self.tell_path(&mut run.story, ends, &run.trickle, run.started.elapsed());
+        }
+    }
+
     /// The path is back, or there is a new one.
     fn reconnected(&self, run: &mut Running) {
         if let Some(peer) = &mut run.peer {
             info!("connected again, {}", peer.path());
         }
+        self.judge(run);
         // What was sent meanwhile is lost: the picture goes on with the next key frame.
         if let Some(video) = &run.video {
             video.request_keyframe();
@@ -285,6 +310,7 @@ impl Session {
                 }
                 run.trickle.found(candidate);
             }
+            EndpointEvent::CandidateGone(candidate) => run.trickle.lost(&candidate),
             EndpointEvent::GatheringDone => {
                 run.trickle.done = true;
                 if run.peer.is_some() {
@@ -292,7 +318,10 @@ impl Session {
                 }
             }
             EndpointEvent::Datagram { path, data, at } => {
-                run.heard = (at, false);
+                run.roaming.heard(at);
+                if !run.ever_connected {
+                    run.story.heard(&data);
+                }
                 if let Some(peer) = &mut run.peer {
                     peer.handle_datagram(at, path, data);
                 }
@@ -385,6 +414,8 @@ impl Session {
         run.trickle.place = offer.place(peer);
         if restarted {
             info!("the viewer looks for a new path (ICE restart)");
+            self.shared.metrics.restarts.inc();
+            run.roaming.restarted(arrived);
             run.trickle.restart();
             self.tell_candidates(&run.trickle, peer);
         } else {
@@ -432,13 +463,11 @@ impl Session {
     }
 
     /// Tells the viewer why it is over, unless it said so itself.
-    fn say_end(&self, end: &End, run: &Running) {
+    fn say_end(&self, end: &End, verdict: Option<String>) {
         match end {
             End::ViewerLeft(_) | End::ViewerError(_) | End::LinkGone => {}
             End::OfferRefused(error) => self.send(Body::Error(error.clone())),
-            End::NoPath => {
-                self.refuse(code::NO_PATH, &no_path(run.trickle.local(), run.trickle.remote_seen()))
-            }
+            End::NoPath => self.refuse(code::NO_PATH, &verdict.unwrap_or_else(|| end.to_string())),
             End::Shutdown | End::PathLost | End::ViewerClosed => {
                 self.send(Body::Bye(Bye { reason: end.to_string() }));
             }

@@ -3,10 +3,7 @@
 use std::fmt;
 
 use super::metrics::EndLabel;
-use crate::{
-    signaling::message::WireError,
-    transport::{CandidateKind, LocalCandidate},
-};
+use crate::signaling::message::WireError;
 
 /// Why a session ended; its words go to the log and to the viewer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,23 +57,4 @@ impl fmt::Display for End {
             Self::Shutdown => f.write_str("the camera is shutting down"),
         }
     }
-}
-
-/// What was tried, and what would help.
-pub(super) fn no_path(local: &[LocalCandidate], remote_seen: usize) -> String {
-    use CandidateKind::{Host, Relayed, ServerReflexive};
-    let count = |kind| local.iter().filter(|c| c.kind == kind).count();
-    let (host, reflexive, relayed) = (count(Host), count(ServerReflexive), count(Relayed));
-    let advice = match (remote_seen, reflexive, relayed) {
-        (0, ..) => "no candidate came from the viewer: its network may block WebRTC",
-        (_, 0, 0) => {
-            "the camera reached no STUN or TURN server: check its internet access and the server addresses"
-        }
-        (_, _, 0) => "both sides seem to be behind strict NATs: configure a TURN server",
-        _ => "not even the relay worked: check that the TURN server's ports are open for both sides",
-    };
-    format!(
-        "no path: the camera offered {host} host, {reflexive} reflexive and {relayed} relayed candidates, \
-         the viewer {remote_seen}; {advice}"
-    )
 }

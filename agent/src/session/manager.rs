@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use prometheus_client::metrics::gauge::Gauge;
 use rtc::peer_connection::certificate::RTCCertificate;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinSet,
     time::{Instant, timeout_at},
 };
@@ -16,6 +16,7 @@ use super::{
     driver::{Command, Session},
     metrics::SessionMetrics,
     peer::new_certificate,
+    roaming::{LinkState, Surroundings},
 };
 use crate::{
     board::Board,
@@ -77,6 +78,12 @@ impl Drop for Open {
     }
 }
 
+/// A link that is served, and what its sessions are told of it.
+struct Line {
+    link: Link,
+    state: watch::Sender<LinkState>,
+}
+
 /// A session's mailbox.
 struct Mailbox {
     commands: mpsc::Sender<Command>,
@@ -109,9 +116,11 @@ impl Sessions {
 
     /// Serves a link until it is over for good or `stop` says so; then its sessions say goodbye and end, the link is
     /// closed and TURN allocations are given back, all within 1.5 s.
-    pub async fn serve(&self, mut link: Link, stop: CancellationToken) {
+    pub async fn serve(&self, link: Link, stop: CancellationToken) {
+        let mut line = Line { link, state: watch::Sender::default() };
         let mut mailboxes: HashMap<SessionId, Mailbox> = HashMap::new();
         let mut tasks: JoinSet<SessionId> = JoinSet::new();
+        let mut network = self.0.transport.interfaces();
         // Ends with this future too, if it is dropped.
         let goodbye = stop.child_token();
         let _guard = goodbye.clone().drop_guard();
@@ -131,23 +140,32 @@ impl Sessions {
                             if !lives {
                                 let words = "the session broke on the camera; start another one";
                                 let error = Envelope::error(Some(id.clone()), code::INTERNAL, words);
-                                let _ = link.outbox.try_send(error);
+                                let _ = line.link.outbox.try_send(error);
                             }
                             lives
                         });
                     }
                 },
-                event = link.events.recv() => match event {
-                    Some(LinkEvent::Up) => info!("link {} is up", link.name),
-                    Some(LinkEvent::Down) => warn!("link {} is down; live sessions go on", link.name),
+                Ok(()) = network.changed() => {
+                    line.link.doubt.moved();
+                }
+                event = line.link.events.recv() => match event {
+                    Some(LinkEvent::Up) => {
+                        info!("link {} is up", line.link.name);
+                        line.state.send_modify(|link| *link = LinkState { up: true, connections: link.connections + 1 });
+                    }
+                    Some(LinkEvent::Down) => {
+                        warn!("link {} is down; live sessions go on", line.link.name);
+                        line.state.send_modify(|link| link.up = false);
+                    }
                     Some(LinkEvent::Message(envelope)) => {
-                        let reply = self.dispatch(envelope, &link, &mut mailboxes, &mut tasks, &goodbye);
-                        if let Some(error) = reply && link.outbox.try_send(error).is_err() {
+                        let reply = self.dispatch(envelope, &line, &mut mailboxes, &mut tasks, &goodbye);
+                        if let Some(error) = reply && line.link.outbox.try_send(error).is_err() {
                             self.0.metrics.messages_dropped.inc();
                         }
                     }
                     None => {
-                        info!("link {} is over", link.name);
+                        info!("link {} is over", line.link.name);
                         break;
                     }
                 },
@@ -161,7 +179,7 @@ impl Sessions {
         }
         // Both need the network, and neither waits for the other.
         let given_back = timeout_at(deadline, self.0.transport.released());
-        let (_, given_back) = tokio::join!(link.close(deadline - Instant::now()), given_back);
+        let (_, given_back) = tokio::join!(line.link.close(deadline - Instant::now()), given_back);
         if given_back.is_err() {
             warn!("a TURN server did not take its allocation back; it ends there by itself");
         }
@@ -171,7 +189,7 @@ impl Sessions {
     fn dispatch(
         &self,
         envelope: Envelope,
-        link: &Link,
+        line: &Line,
         mailboxes: &mut HashMap<SessionId, Mailbox>,
         tasks: &mut JoinSet<SessionId>,
         goodbye: &CancellationToken,
@@ -199,7 +217,7 @@ impl Sessions {
                     );
                     return refuse(code::TOO_MANY_SESSIONS, words);
                 };
-                let mailbox = self.open(id.clone(), &connect, link, permit, tasks, goodbye);
+                let mailbox = self.open(id.clone(), &connect, line, permit, tasks, goodbye);
                 mailboxes.insert(id, mailbox);
                 return None;
             }
@@ -208,7 +226,7 @@ impl Sessions {
             Body::Error(error) => Command::Error(error),
             Body::Bye(bye) => Command::Bye(bye),
             // Only devices have something to say in this way.
-            Body::Notice(_) => return None,
+            Body::Notice(_) | Body::Restart(_) => return None,
         };
         let last_word = matches!(command, Command::Error(_) | Command::Bye(_));
         match mailboxes.get(&id).map(|mailbox| mailbox.commands.try_send(command)) {
@@ -229,7 +247,7 @@ impl Sessions {
         &self,
         id: SessionId,
         connect: &Connect,
-        link: &Link,
+        line: &Line,
         permit: OwnedSemaphorePermit,
         tasks: &mut JoinSet<SessionId>,
         goodbye: &CancellationToken,
@@ -242,8 +260,9 @@ impl Sessions {
         let session = Session {
             id: id.clone(),
             shared: self.0.clone(),
-            outbox: link.outbox.clone(),
-            doubt: link.doubt.clone(),
+            outbox: line.link.outbox.clone(),
+            doubt: line.link.doubt.clone(),
+            surroundings: Surroundings::new(line.state.subscribe(), self.0.transport.interfaces()),
             commands: inbox,
             stop: goodbye.child_token(),
             endpoint,

@@ -11,6 +11,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::verdict::VerdictLabel;
+
 /// Why a session ended, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct EndLabel {
@@ -33,6 +35,12 @@ pub struct SessionMetrics {
     pub answer: Histogram,
     /// `connect` to a working path, seconds.
     pub path: Histogram,
+    /// ICE restarts that viewers were asked for.
+    pub restarts_asked: Counter,
+    /// ICE restarts that were answered.
+    pub restarts: Counter,
+    /// How the paths turned out; a session counts again when its path moves.
+    pub verdicts: Family<VerdictLabel, Counter>,
     /// PLI and FIR from viewers.
     pub keyframe_requests: Counter,
     /// Last REMB of any viewer, bits a second.
@@ -53,6 +61,9 @@ impl SessionMetrics {
             answer: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
             // 10 ms to 40 s: from a LAN to the time-out.
             path: Histogram::new(exponential_buckets(0.01, 2.0, 13)),
+            restarts_asked: Counter::default(),
+            restarts: Counter::default(),
+            verdicts: Family::default(),
             keyframe_requests: Counter::default(),
             remb: Gauge::default(),
             messages_dropped: Counter::default(),
@@ -67,6 +78,10 @@ impl SessionMetrics {
         registry.register("offers_refused", "Offers answered with an error", all.offers_refused.clone());
         registry.register_with_unit("answer", "Offer in to answer out", Unit::Seconds, all.answer.clone());
         registry.register_with_unit("path", "Connect to a working path", Unit::Seconds, all.path.clone());
+        let asked = all.restarts_asked.clone();
+        registry.register("ice_restarts_asked", "ICE restarts that viewers were asked for", asked);
+        registry.register("ice_restarts", "ICE restarts of viewers that were answered", all.restarts.clone());
+        registry.register("verdicts", "How viewers' paths turned out, by kind", all.verdicts.clone());
         let requests = all.keyframe_requests.clone();
         registry.register("viewer_keyframe_requests", "PLI and FIR from viewers", requests);
         registry.register("viewer_remb_bps", "Last REMB of any viewer", all.remb.clone());

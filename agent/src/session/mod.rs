@@ -8,6 +8,7 @@
 
 mod driver;
 mod end;
+mod explain;
 mod feedback;
 mod manager;
 mod metrics;
@@ -17,10 +18,14 @@ mod notice;
 mod offer;
 mod packets;
 pub mod peer;
+mod remote;
 mod reports;
+mod roaming;
 mod tracks;
 mod trickle;
+mod verdict;
 mod warm_up;
 
 pub use manager::{Media, Sessions};
 pub use metrics::SessionMetrics;
+pub use verdict::{Ends, NoPath, Relay, Verdict, VerdictLabel};

@@ -12,10 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::verdict::Ends;
 use crate::{
-    signaling::candidate::{self, Address, CandidateType},
+    signaling::candidate::{self, Address, CandidateType, Transport},
     transport::{
-        Path,
+        Path, Protocol,
         demux::{Packet, TransactionId, classify, stun_attribute},
     },
 };
@@ -38,6 +39,7 @@ const SUCCESS: [u8; 2] = [0x01, 0x01];
 /// A candidate that was told in signalling.
 #[derive(Debug)]
 struct Told {
+    protocol: Protocol,
     address: SocketAddr,
     priority: u32,
     kind: &'static str,
@@ -131,14 +133,31 @@ impl Nominations {
         std::mem::take(&mut self.changed)
     }
 
+    /// The pair that media goes out by.
+    pub(super) fn in_use(&self) -> Option<Path> {
+        self.chosen.map(|chosen| chosen.pair).or(self.own)
+    }
+
     /// The path in words, if it is not the stack's own.
     pub(super) fn elsewhere(&self) -> Option<String> {
         let pair = self.chosen?.pair;
         (self.own? != pair).then(|| {
-            let kind = |told: &[Told], address, or| find(told, address).map_or(or, |told| told.kind);
+            let kind =
+                |told: &[Told], address, or| find(told, pair.protocol, address).map_or(or, |told| told.kind);
             let (local, remote) =
                 (kind(&self.local, pair.local, "host"), kind(&self.remote, pair.remote, "prflx"));
-            format!("{local} {} to {remote} {}", pair.local, pair.remote)
+            let tcp = pair.protocol.remark();
+            format!("{local}{tcp} {} to {remote} {}", pair.local, pair.remote)
+        })
+    }
+
+    /// The ends of the path, if it is not the stack's own.
+    pub(super) fn ends(&self) -> Option<Ends> {
+        let path = self.chosen?.pair;
+        (self.own? != path).then(|| Ends {
+            path,
+            local: find(&self.local, path.protocol, path.local).map_or("host", |told| told.kind),
+            remote: find(&self.remote, path.protocol, path.remote).map_or("prflx", |told| told.kind),
         })
     }
 
@@ -157,9 +176,11 @@ impl Nominations {
     /// priority the check brings along (section 7.3.1.3).
     fn priority(&self, pair: Path, check: &[u8]) -> u64 {
         let brought = || stun_attribute(check, ATTR_PRIORITY)?.try_into().ok().map(u32::from_be_bytes);
-        let controlling =
-            find(&self.remote, pair.remote).map(|told| told.priority).or_else(brought).unwrap_or(0);
-        let controlled = find(&self.local, pair.local).map_or(0, |told| told.priority);
+        let controlling = find(&self.remote, pair.protocol, pair.remote)
+            .map(|told| told.priority)
+            .or_else(brought)
+            .unwrap_or(0);
+        let controlled = find(&self.local, pair.protocol, pair.local).map_or(0, |told| told.priority);
         let (low, high) = (controlling.min(controlled), controlling.max(controlled));
         (u64::from(low) << 32) + 2 * u64::from(high) + u64::from(controlling > controlled)
     }
@@ -174,14 +195,20 @@ fn tell(told: &mut Vec<Told>, line: &str) {
         CandidateType::Relay => "relay",
         CandidateType::PeerReflexive | CandidateType::Other(_) => "prflx",
     };
+    let protocol = match line.transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
+        Transport::Other(_) => return,
+    };
     if told.len() < MAX_TOLD {
-        told.push(Told { address: SocketAddr::new(ip, line.port), priority: line.priority, kind });
+        told.push(Told { protocol, address: SocketAddr::new(ip, line.port), priority: line.priority, kind });
     }
 }
 
 /// Several candidates may have one address; the best counts.
-fn find(told: &[Told], address: SocketAddr) -> Option<&Told> {
-    told.iter().filter(|told| told.address == address).max_by_key(|told| told.priority)
+fn find(told: &[Told], protocol: Protocol, address: SocketAddr) -> Option<&Told> {
+    let here = |told: &&Told| (told.protocol, told.address) == (protocol, address);
+    told.iter().filter(here).max_by_key(|told| told.priority)
 }
 
 /// The oldest goes where there is no room.

@@ -23,7 +23,10 @@ use rtc::{
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
         state::RTCPeerConnectionState,
-        transport::{RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidatePair},
+        transport::{
+            RTCDtlsRole, RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidatePair, RTCIceCandidateType,
+            RTCIceProtocol,
+        },
     },
     rtcp::payload_feedbacks::{
         full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
@@ -41,6 +44,7 @@ use super::{
     packets::{AudioPackets, RtpClock, RtpStream, VideoPackets, uri},
     reports::{CaptureReports, REPORT_SLOT},
     tracks::{self, AUDIO_TRACK, Seeds, VIDEO_TRACK, extension_ids},
+    verdict::Ends,
 };
 use crate::{
     media::{
@@ -181,6 +185,8 @@ impl Peer {
             .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_relay_acceptance_min_wait(Some(RELAY_PATIENCE))
+            // Those that live are told again; an address that is gone is not to be checked from.
+            .with_discard_local_candidates_during_ice_restart(true)
             .build();
         let mut pc = RTCPeerConnectionBuilder::new()
             .with_configuration(
@@ -402,17 +408,39 @@ impl Peer {
         &self.ufrag
     }
 
-    /// The path in words: "host 192.0.2.1:5000 to prflx 198.51.100.1:6000".
+    /// The path in words: "host 192.0.2.1:5000 to prflx 198.51.100.1:6000"; over TCP "host (tcp) ... to ...".
     pub fn path(&mut self) -> String {
         if let Some(words) = self.nominations.elsewhere() {
             return words;
         }
         let Some(pair) = self.selected_pair() else { return "path unknown".into() };
-        let end = |c: &RTCIceCandidate| {
+        let end = |c: &RTCIceCandidate, tcp: &str| {
             let address = c.address.parse().map(|ip| SocketAddr::new(ip, c.port).to_string());
-            format!("{} {}", c.typ, address.unwrap_or_else(|_| format!("{}:{}", c.address, c.port)))
+            format!("{}{tcp} {}", c.typ, address.unwrap_or_else(|_| format!("{}:{}", c.address, c.port)))
         };
-        format!("{} to {}", end(pair.local()), end(pair.remote()))
+        let over_tcp = pair.local().protocol == RTCIceProtocol::Tcp;
+        let tcp = if over_tcp { transport::Protocol::Tcp } else { transport::Protocol::Udp }.remark();
+        format!("{} to {}", end(pair.local(), tcp), end(pair.remote(), ""))
+    }
+
+    /// What is sent goes by this path, if there is one.
+    pub fn path_in_use(&self) -> Option<Path> {
+        self.nominations.in_use()
+    }
+
+    /// Both ends of the path in use; `None` before there is one.
+    pub fn ends(&mut self) -> Option<Ends> {
+        if let Some(ends) = self.nominations.ends() {
+            return Some(ends);
+        }
+        let pair = self.selected_pair()?;
+        let address = |c: &RTCIceCandidate| Some(SocketAddr::new(c.address.parse().ok()?, c.port));
+        let protocol = match pair.local().protocol {
+            RTCIceProtocol::Tcp => transport::Protocol::Tcp,
+            _ => transport::Protocol::Udp,
+        };
+        let path = Path { protocol, local: address(pair.local())?, remote: address(pair.remote())? };
+        Some(Ends { path, local: kind(pair.local().typ), remote: kind(pair.remote().typ) })
     }
 
     /// All tracks share one transport; it is reached through any of them.
@@ -429,6 +457,16 @@ impl Peer {
         if let Err(e) = self.pc.close() {
             tracing::debug!("close: {e}");
         }
+    }
+}
+
+/// As candidate lines have it (RFC 8839 section 5.1).
+fn kind(typ: RTCIceCandidateType) -> &'static str {
+    match typ {
+        RTCIceCandidateType::Srflx => "srflx",
+        RTCIceCandidateType::Prflx => "prflx",
+        RTCIceCandidateType::Relay => "relay",
+        _ => "host",
     }
 }
 

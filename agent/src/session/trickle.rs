@@ -6,6 +6,8 @@ use super::{
     driver::Session,
     offer::{Offer, candidate_address},
     peer::Peer,
+    remote::Remote,
+    verdict::ViewerCandidates,
 };
 use crate::{
     signaling::message::{Body, Candidate, code},
@@ -25,9 +27,13 @@ pub(super) struct Trickle {
     pub place: (String, u16),
     /// Gathering is done.
     pub done: bool,
+    /// The viewer's that are worked on.
+    pub remote: Remote,
     local: Vec<LocalCandidate>,
     /// The viewer's that came before the offer.
     early: Vec<String>,
+    /// What they say of the viewer's network.
+    pub viewer: ViewerCandidates,
     remote_seen: usize,
 }
 
@@ -39,9 +45,15 @@ impl Trickle {
         }
     }
 
+    /// One of ours is void: it is told no more.
+    pub fn lost(&mut self, candidate: &LocalCandidate) {
+        self.local.retain(|known| known != candidate);
+    }
+
     /// The viewer's candidates of before are void.
     pub fn restart(&mut self) {
         self.remote_seen = 0;
+        self.remote.forget();
     }
 
     /// Ours so far.
@@ -75,7 +87,9 @@ impl Session {
     /// Gives one of our candidates to the ICE agent and to the viewer.
     pub(super) fn tell_candidate(&self, trickle: &Trickle, peer: &mut Peer, candidate: &LocalCandidate) {
         let line = candidate.to_line(peer.ufrag());
-        if let Err(e) = peer.add_local_candidate(&line) {
+        if candidate.is_for_checks()
+            && let Err(e) = peer.add_local_candidate(&line)
+        {
             warn!("own candidate {line} not taken: {e}");
             return;
         }
@@ -90,7 +104,7 @@ impl Session {
     /// Takes what came before the offer, and in it.
     pub(super) fn take_candidates(&self, trickle: &mut Trickle, peer: &mut Peer, offer: &Offer) {
         for line in std::mem::take(&mut trickle.early) {
-            self.use_candidate(peer, &line);
+            self.use_candidate(trickle, peer, &line);
         }
         for line in offer.candidates() {
             self.take_candidate(trickle, Some(&mut *peer), line.to_owned());
@@ -108,16 +122,20 @@ impl Session {
             }
             return;
         }
+        trickle.viewer.note(&line);
         match peer {
-            Some(peer) => self.use_candidate(peer, &line),
+            Some(peer) => self.use_candidate(trickle, peer, &line),
             None => trickle.early.push(line),
         }
     }
 
-    fn use_candidate(&self, peer: &mut Peer, line: &str) {
+    fn use_candidate(&self, trickle: &mut Trickle, peer: &mut Peer, line: &str) {
         if line.contains(".local ") {
             // A browser's hidden host address: its own checks will show it (peer reflexive).
             debug!("mDNS candidate left to the viewer's checks");
+            return;
+        }
+        if !trickle.remote.take(line, &self.endpoint) {
             return;
         }
         // Relays are to let it through.

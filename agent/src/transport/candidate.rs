@@ -9,6 +9,10 @@ use std::{
 const COMPONENT: u32 = 1;
 /// What stands for a related address that is not told (RFC 8839 section 5.1).
 const HIDDEN_PORT: u16 = 9;
+/// Bits of the local preference of a TCP candidate below its direction (RFC 6544 section 4.2).
+const OTHER_BITS: u16 = 13;
+/// The highest preference among TCP candidates of one kind and direction.
+const MAX_OTHER: u16 = (1 << OTHER_BITS) - 1;
 
 /// What carries datagrams to and from a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +29,14 @@ impl Protocol {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+        }
+    }
+
+    /// What is put behind the kind of a candidate in words, as in "host (tcp)": UDP goes without saying.
+    pub fn remark(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => " (tcp)",
         }
     }
 }
@@ -68,12 +80,23 @@ impl CandidateKind {
         }
     }
 
-    /// Type preference, recommended by RFC 8445 section 5.1.2.2.
-    fn preference(self) -> u32 {
+    /// Type preference, recommended by RFC 8445 section 5.1.2.2. Those of TCP are lower than all of UDP but relays (RFC
+    /// 6544 section 4.2 leaves the measure to us): a lost segment holds up all that come after it.
+    fn preference(self, protocol: Protocol) -> u32 {
+        match (self, protocol) {
+            (Self::Host, Protocol::Udp) => 126,
+            (Self::ServerReflexive, Protocol::Udp) => 100,
+            (Self::Host, Protocol::Tcp) => 90,
+            (Self::ServerReflexive, Protocol::Tcp) => 80,
+            (Self::Relayed, _) => 0,
+        }
+    }
+
+    /// Direction preference of a passive TCP candidate (RFC 6544 section 4.2).
+    fn direction(self) -> u16 {
         match self {
-            Self::Host => 126,
-            Self::ServerReflexive => 100,
-            Self::Relayed => 0,
+            Self::Host | Self::Relayed => 4,
+            Self::ServerReflexive => 2,
         }
     }
 }
@@ -99,9 +122,26 @@ pub struct LocalCandidate {
 }
 
 impl LocalCandidate {
+    /// One that viewers connect to over TCP. `preference`: that of the UDP candidate with the same base.
+    pub fn passive(kind: CandidateKind, address: SocketAddr, base: SocketAddr, preference: u16) -> Self {
+        let other = preference.saturating_sub(u16::MAX - MAX_OTHER);
+        let local_preference = (kind.direction() << OTHER_BITS) + other;
+        Self { kind, protocol: Protocol::Tcp, address, base, related: None, server: None, local_preference }
+    }
+
+    /// Whether the ICE agent pairs it. Not an IPv4 address seen through a NAT64: viewers' packets come to its IPv6 base,
+    /// and that base's own candidate makes the pairs with their twins. Nor one of TCP but the listener's own: what comes
+    /// over TCP comes to that, whatever address the viewer knows it by.
+    pub fn is_for_checks(&self) -> bool {
+        self.address.is_ipv4() == self.base.is_ipv4()
+            && (self.protocol == Protocol::Udp || self.kind == CandidateKind::Host)
+    }
+
     /// Priority after RFC 8445 section 5.1.2.1.
     pub fn priority(&self) -> u32 {
-        (self.kind.preference() << 24) + (u32::from(self.local_preference) << 8) + (256 - COMPONENT)
+        (self.kind.preference(self.protocol) << 24)
+            + (u32::from(self.local_preference) << 8)
+            + (256 - COMPONENT)
     }
 
     /// The same for candidates of the same kind, base address, protocol and server (RFC 8445 section 5.1.1.3).
@@ -130,6 +170,9 @@ impl LocalCandidate {
             let related = self.related.unwrap_or_else(|| hidden(self.address));
             // Writing to a String cannot fail.
             let _ = write!(line, " raddr {} rport {}", related.ip(), related.port());
+        }
+        if self.protocol == Protocol::Tcp {
+            line.push_str(" tcptype passive");
         }
         let _ = write!(line, " generation 0 ufrag {ufrag}");
         line

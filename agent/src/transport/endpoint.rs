@@ -8,14 +8,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
-    candidate::{LocalCandidate, Path},
+    candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     metrics,
+    nat64::Nat64,
+    outcome::{Outcomes, ServerOutcome},
     server::Servers,
     turn::Command,
 };
@@ -28,7 +30,11 @@ const MAX_PEERS: usize = 32;
 pub enum EndpointEvent {
     /// An address at which the session can be reached was found.
     Candidate(LocalCandidate),
-    /// All servers were asked. Comes once. Relayed candidates may follow, where an allocation is replaced.
+    /// What [`Self::Candidate`] told is void: the device lost the address, or its NAT uses another. Its datagrams come and
+    /// go no more.
+    CandidateGone(LocalCandidate),
+    /// All servers answered or are given up. Comes once; later candidates come from changes of the network, and
+    /// where an allocation is replaced.
     GatheringDone,
     /// A datagram for the session.
     Datagram {
@@ -76,6 +82,8 @@ pub struct Endpoint {
     findings: mpsc::Receiver<EndpointEvent>,
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
+    pub(super) refresh: Arc<Notify>,
+    pub(super) outcomes: Outcomes,
     /// Not for those that ask no servers.
     servers: Option<watch::Sender<Servers>>,
     _cancel: DropGuard,
@@ -91,8 +99,9 @@ impl Endpoint {
         servers: Option<watch::Sender<Servers>>,
         cancel: CancellationToken,
     ) -> Self {
-        let (relays, _cancel) = (Arc::default(), cancel.drop_guard());
-        Self { id, direct, inner, findings, datagrams, relays, servers, _cancel }
+        let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
+        let outcomes = Outcomes::default();
+        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, servers, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -118,10 +127,14 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
+        if path.protocol == Protocol::Tcp {
+            shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
+            return;
+        }
         if self.direct
             && let Some(socket) = shared.socket(path.local)
         {
-            shared.send(self.id, socket, path.remote, data);
+            shared.send(self.id, &socket, path.remote, data);
             return;
         }
         let relays = self.relays();
@@ -151,9 +164,27 @@ impl Endpoint {
         }
     }
 
+    /// Asks all STUN servers again, from all addresses, as before an ICE restart: a NAT may show other addresses than at
+    /// first. What is new comes as [`EndpointEvent::Candidate`], what is void as [`EndpointEvent::CandidateGone`].
+    /// Calls within 500 ms of the last such round wait for its end and count as one.
+    pub fn refresh(&self) {
+        self.refresh.notify_one();
+    }
+
+    /// What the servers that were asked for this session said so far.
+    pub fn outcomes(&self) -> Vec<ServerOutcome> {
+        self.outcomes.all()
+    }
+
+    /// What makes IPv6 addresses of the viewer's, where there is no IPv4.
+    pub fn nat64(&self) -> &Nat64 {
+        &self.inner.nat64
+    }
+
     /// Replaces the session's servers. Allocations at TURN servers that are in both lists go on with the credentials that
     /// they were made with until these are refused or have a fifth of their life left; then, and for servers that are not
-    /// listed any more, others are made first, and told as [`EndpointEvent::Candidate`]. STUN servers are not asked again.
+    /// listed any more, others are made first, and told as [`EndpointEvent::Candidate`]. STUN servers are asked when the
+    /// network changes next.
     pub fn renew(&self, servers: &Servers) {
         if let Some(sender) = &self.servers {
             sender.send_if_modified(|old| {

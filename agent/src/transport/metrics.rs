@@ -5,7 +5,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::candidate::CandidateKind;
+use super::{candidate::CandidateKind, tcp::Refusal};
 
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -23,6 +23,10 @@ pub enum Drop {
     SendError,
     /// To be sent from an address that is not, or no longer, ours.
     NoSuchLocal,
+    /// To be sent over TCP to where no connection of the session is.
+    NoConnection,
+    /// The viewer's TCP connection is too slow for it.
+    TcpQueue,
     /// The queue to a TURN allocation is full.
     RelayQueue,
     /// The TURN server does not permit the peer, or did not in time.
@@ -37,6 +41,8 @@ impl Drop {
             Self::SendBuffer => "send_buffer",
             Self::SendError => "send_error",
             Self::NoSuchLocal => "no_such_local",
+            Self::NoConnection => "no_connection",
+            Self::TcpQueue => "tcp_queue",
             Self::RelayQueue => "relay_queue",
             Self::RelayPermission => "relay_permission",
         }
@@ -54,6 +60,12 @@ pub struct TransportMetrics {
     pub datagrams_out: Counter,
     /// Bytes sent on the shared port, without IP and UDP headers.
     pub bytes_out: Counter,
+    /// Frames received over viewers' TCP connections.
+    pub tcp_frames_in: Counter,
+    /// Frames sent over viewers' TCP connections.
+    pub tcp_frames_out: Counter,
+    /// Viewers' TCP connections that are open.
+    pub tcp_connections: Gauge,
     /// Datagrams received through TURN.
     pub relayed_in: Counter,
     /// Datagrams sent through TURN.
@@ -65,6 +77,7 @@ pub struct TransportMetrics {
     dropped: Family<Label, Counter>,
     candidates: Family<Label, Counter>,
     failures: Family<Label, Counter>,
+    refused: Family<Label, Counter>,
 }
 
 impl TransportMetrics {
@@ -76,6 +89,10 @@ impl TransportMetrics {
         r.register("bytes_in", "Bytes received on the shared UDP port", m.bytes_in.clone());
         r.register("datagrams_out", "Datagrams sent on the shared UDP port", m.datagrams_out.clone());
         r.register("bytes_out", "Bytes sent on the shared UDP port", m.bytes_out.clone());
+        r.register("tcp_frames_in", "Frames received over ICE-TCP", m.tcp_frames_in.clone());
+        r.register("tcp_frames_out", "Frames sent over ICE-TCP", m.tcp_frames_out.clone());
+        r.register("tcp_connections", "ICE-TCP connections open", m.tcp_connections.clone());
+        r.register("tcp_refused", "ICE-TCP connections refused or cut, by reason", m.refused.clone());
         r.register("relayed_in", "Datagrams received through TURN", m.relayed_in.clone());
         r.register("relayed_out", "Datagrams sent through TURN", m.relayed_out.clone());
         r.register("endpoints", "Sessions with an endpoint", m.endpoints.clone());
@@ -91,6 +108,13 @@ impl TransportMetrics {
         self.dropped.get_or_create(&[("reason", why.label())]).inc();
     }
 
+    /// Several datagrams were dropped.
+    pub fn drop_some(&self, why: Drop, count: u64) {
+        if count > 0 {
+            self.dropped.get_or_create(&[("reason", why.label())]).inc_by(count);
+        }
+    }
+
     /// Datagrams dropped for `why` so far.
     pub fn dropped(&self, why: Drop) -> u64 {
         self.dropped.get_or_create(&[("reason", why.label())]).get()
@@ -99,6 +123,26 @@ impl TransportMetrics {
     /// A candidate was found.
     pub fn found(&self, kind: CandidateKind) {
         self.candidates.get_or_create(&[("kind", kind.as_str())]).inc();
+    }
+
+    /// A candidate was found that viewers connect to over TCP.
+    pub fn found_passive(&self, kind: CandidateKind) {
+        let kind = match kind {
+            CandidateKind::Host => "host_tcp",
+            CandidateKind::ServerReflexive => "srflx_tcp",
+            CandidateKind::Relayed => "relay_tcp",
+        };
+        self.candidates.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// A TCP connection was not taken, or was cut.
+    pub fn tcp_refused(&self, why: Refusal) {
+        self.refused.get_or_create(&[("reason", why.label())]).inc();
+    }
+
+    /// TCP connections not taken, or cut, for `why` so far.
+    pub fn tcp_refusals(&self, why: Refusal) -> u64 {
+        self.refused.get_or_create(&[("reason", why.label())]).get()
     }
 
     /// A STUN server gave no usable answer.

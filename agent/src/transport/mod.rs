@@ -1,22 +1,29 @@
 //! What lies under the sessions: the shared UDP port, STUN and TURN (docs/network.md).
 //!
 //! One [`Transport`] has one UDP socket for each local address, all with the same port number, and serves all
-//! sessions. Each session opens an [`Endpoint`]: it gathers candidates in the background and receives the datagrams
+//! sessions; sockets come and go with the addresses. Each session opens an [`Endpoint`]: it gathers candidates in the background and receives the datagrams
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP to viewers.
+//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
 
 mod candidate;
+pub mod channel;
 pub mod demux;
+pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
+pub mod mapping;
 mod metrics;
+pub mod nat64;
+mod outcome;
 mod query;
+mod resolved;
 mod server;
 mod shared;
 mod sockets;
+pub mod tcp;
 mod tls;
 pub mod turn;
 
@@ -34,10 +41,15 @@ pub use self::{
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
     metrics::{Drop as DropReason, TransportMetrics},
+    outcome::{Asked, Said, ServerOutcome},
     query::{BindingQuery, Step},
     server::{MAX_SERVERS, Scheme, ServerTransport, ServerUrl, ServerUrlError, Servers},
 };
-use self::{gather::Gather, shared::Shared};
+use self::{
+    gather::Gather,
+    mapping::{Mapper, MappingMetrics},
+    shared::Shared,
+};
 use crate::{
     config::{IceConfig, IcePolicy},
     telemetry::metrics::Metrics,
@@ -54,8 +66,12 @@ pub struct Transport(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    interfaces: watch::Sender<Arc<Interfaces>>,
-    _readers: Vec<AbortOnDropHandle<()>>,
+    port: u16,
+    interfaces: InterfaceChanges,
+    _follower: Option<AbortOnDropHandle<()>>,
+    nat64: nat64::Nat64,
+    _keeper: AbortOnDropHandle<()>,
+    mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
 
@@ -66,17 +82,26 @@ impl Transport {
     ///
     /// The port is taken, or there is no address to bind it to; the error says what to do.
     pub async fn bind(config: &IceConfig, metrics: &Metrics) -> anyhow::Result<Self> {
-        let interfaces = Interfaces::now()?;
-        let found: Vec<_> = interfaces.addresses.iter().map(|a| a.ip).collect();
-        let addresses = sockets::choose(&found, config.loopback);
+        let (interfaces, _follower) = interfaces::follow().await;
+        let addresses = sockets::choose(&interfaces.borrow().addresses, config.loopback);
         let sockets = sockets::bind(&addresses, config.port).await?;
-        let metrics = metrics.register(TransportMetrics::register);
-        let shared = Arc::new(Shared::new(sockets, metrics, config.ca_file.clone()));
-        let (interfaces, _) = watch::channel(Arc::new(interfaces));
-        let _readers = (0..shared.sockets.len())
-            .map(|n| AbortOnDropHandle::new(tokio::spawn(shared::receive(shared.clone(), n))))
-            .collect();
-        let this = Self(Arc::new(Inner { shared, interfaces, _readers, tasks: TaskTracker::new() }));
+        let mapping_metrics = metrics.register(MappingMetrics::register);
+        let counted = metrics.register(TransportMetrics::register);
+        let shared = Arc::new(Shared::new(sockets, counted, config));
+        let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
+        let port = shared.sockets().offered.first().map_or(0, |socket| socket.local.port());
+        // Where only relays are told there is nothing to connect to.
+        let tcp = config.tcp && config.policy != IcePolicy::Relay;
+        let keeper = sockets::Keeper::new(shared.clone(), port, config.loopback, tcp);
+        let _keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(interfaces.clone())));
+        let tasks = TaskTracker::new();
+        // Loopback is for tests on one machine, whose network's router is not to be bothered.
+        let wanted = config.port_mapping && config.policy == IcePolicy::All && !config.loopback;
+        let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
+        let mapper =
+            wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
+        let inner = Inner { shared, port, interfaces, _follower, nat64, _keeper, mapper, tasks };
+        let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
         Ok(this)
@@ -84,17 +109,17 @@ impl Transport {
 
     /// The port number that all sessions share.
     pub fn port(&self) -> u16 {
-        self.0.shared.sockets.first().map_or(0, |socket| socket.local.port())
+        self.0.port
     }
 
-    /// The addresses of the shared port, best first.
+    /// The addresses of the shared port that are offered now, best first.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.0.shared.sockets.iter().map(|socket| socket.local).collect()
+        self.0.shared.sockets().offered.iter().map(|socket| socket.local).collect()
     }
 
     /// The device's addresses and routers, and their changes.
     pub fn interfaces(&self) -> InterfaceChanges {
-        self.0.interfaces.subscribe()
+        self.0.interfaces.clone()
     }
 
     /// What is counted.
@@ -120,18 +145,26 @@ impl Transport {
             tasks: self.0.tasks.clone(),
             servers,
             interfaces: self.interfaces(),
+            nat64: self.0.nat64.clone(),
             direct,
             found,
             inbox,
             relays: endpoint.relays.clone(),
+            refresh: endpoint.refresh.clone(),
+            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
+            outcomes: endpoint.outcomes.clone(),
             cancel,
         };
         self.0.tasks.spawn(gather.run().in_current_span());
         endpoint
     }
 
-    /// Waits until all allocations of dropped endpoints are given back: a second at most after the last was dropped.
+    /// Waits until all allocations of dropped endpoints and all mappings are given back: a second at most after the last
+    /// endpoint was dropped. No port is mapped any more.
     pub async fn released(&self) {
+        if let Some(mapper) = &self.0.mapper {
+            mapper.stop();
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -144,5 +177,10 @@ fn random_id() -> [u8; 12] {
     id
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod own_network;
+#[cfg(test)]
+mod roaming_tests;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::BytesMut;
 use rustls::ClientConfig;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tracing::warn;
 
 use super::{
@@ -18,10 +18,14 @@ use super::{
     demux::{EndpointId, Packet, Table, TransactionId, classify},
     endpoint::Datagram,
     metrics::{Drop, TransportMetrics},
-    sockets::Socket,
+    resolved::Resolved,
+    server::ServerUrl,
+    sockets::{Socket, Sockets},
+    tcp::Connections,
     tls,
     turn::Reachability,
 };
+use crate::config::IceConfig;
 
 /// Room for the next datagram: more than any path to a browser carries (1500 bytes).
 const MAX_DATAGRAM: usize = 2048;
@@ -45,14 +49,16 @@ struct State {
     table: Table,
     inboxes: HashMap<EndpointId, mpsc::Sender<Datagram>>,
     queries: HashMap<TransactionId, Query>,
+    resolved: Resolved,
 }
 
 /// See the module's documentation.
 pub(super) struct Shared {
-    /// The shared port, one socket a local address.
-    pub sockets: Vec<Socket>,
     /// What is counted.
     pub metrics: TransportMetrics,
+    /// Viewers' connections over TCP.
+    pub tcp: Arc<Connections>,
+    sockets: watch::Sender<Arc<Sockets>>,
     reachability: Mutex<Reachability>,
     ca_file: Option<PathBuf>,
     tls: OnceCell<Option<Arc<ClientConfig>>>,
@@ -61,15 +67,12 @@ pub(super) struct Shared {
 
 impl Shared {
     /// All that endpoints need, without any endpoint.
-    pub fn new(sockets: Vec<Socket>, metrics: TransportMetrics, ca_file: Option<PathBuf>) -> Self {
-        Self {
-            sockets,
-            metrics,
-            reachability: Mutex::default(),
-            ca_file,
-            tls: OnceCell::new(),
-            state: Mutex::default(),
-        }
+    pub fn new(sockets: Vec<Arc<Socket>>, metrics: TransportMetrics, config: &IceConfig) -> Self {
+        let (ca_file, tcp) = (config.ca_file.clone(), Arc::new(Connections::new(config.port)));
+        let sockets = Sockets { offered: sockets, ..Sockets::default() };
+        let sockets = watch::Sender::new(Arc::new(sockets));
+        let (reachability, state) = (Mutex::default(), Mutex::default());
+        Self { sockets, metrics, tcp, reachability, ca_file, tls: OnceCell::new(), state }
     }
 
     /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
@@ -91,6 +94,7 @@ impl Shared {
 
     /// Forgets an endpoint.
     pub fn close(&self, id: EndpointId) {
+        self.tcp.close(id);
         let mut state = self.state();
         state.table.close(id);
         if state.inboxes.remove(&id).is_some() {
@@ -98,9 +102,41 @@ impl Shared {
         }
     }
 
+    /// The shared port, one socket a local address.
+    pub fn sockets(&self) -> Arc<Sockets> {
+        self.sockets.borrow().clone()
+    }
+
+    /// The same, and how it changes.
+    pub fn watch_sockets(&self) -> watch::Receiver<Arc<Sockets>> {
+        self.sockets.subscribe()
+    }
+
+    /// From now on the port has these; endpoints hear of it if anything differs.
+    pub fn set_sockets(&self, new: Sockets) {
+        self.sockets.send_if_modified(|old| {
+            let locals = |list: &[Arc<Socket>]| list.iter().map(|socket| socket.local).collect::<Vec<_>>();
+            let lists = |of: &Sockets| (of.routes, locals(&of.offered), locals(&of.kept));
+            let differs = lists(old) != lists(&new);
+            *old = Arc::new(new);
+            differs
+        });
+    }
+
     /// The socket with the local address.
-    pub fn socket(&self, local: SocketAddr) -> Option<&Socket> {
-        self.sockets.iter().find(|socket| socket.local == local)
+    pub fn socket(&self, local: SocketAddr) -> Option<Arc<Socket>> {
+        self.sockets.borrow().find(local).cloned()
+    }
+
+    /// Notes what DNS told of a server.
+    pub fn remember(&self, server: &ServerUrl, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        self.state().resolved.remember(&format!("{}:{}", server.host, server.port), &addresses);
+        addresses
+    }
+
+    /// What DNS told of a server last.
+    pub fn recall(&self, server: &ServerUrl) -> Option<Vec<SocketAddr>> {
+        self.state().resolved.recall(&format!("{}:{}", server.host, server.port))
     }
 
     /// Sends a session's datagram; the answer to a check finds back to `id`. Never blocks.
@@ -183,6 +219,23 @@ impl Shared {
         }
     }
 
+    /// The endpoint that a check with this ufrag is for.
+    pub fn named(&self, ufrag: &str) -> Option<EndpointId> {
+        self.state().table.named(ufrag)
+    }
+
+    /// Gives an endpoint a datagram that came over TCP.
+    pub fn give(&self, id: EndpointId, datagram: Datagram) {
+        match self.state().inboxes.get(&id) {
+            None => self.metrics.drop_one(Drop::Unknown),
+            Some(inbox) => {
+                if inbox.try_send(datagram).is_err() {
+                    self.metrics.drop_one(Drop::SessionQueue);
+                }
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,8 +254,7 @@ impl std::ops::Drop for QueryGuard<'_> {
 }
 
 /// Receives on one socket until it is aborted.
-pub(super) async fn receive(shared: Arc<Shared>, socket: usize) {
-    let socket = &shared.sockets[socket];
+pub(super) async fn receive(shared: Arc<Shared>, socket: Arc<Socket>) {
     let mut buffer = BytesMut::new();
     let mut told = None;
     loop {

@@ -2,8 +2,8 @@
 //! for endpoints come out when they are due.
 //!
 //! Everything but the endpoints is computed here: no router takes a namespace of the kernel's, so that a lab is built
-//! in milliseconds, each NAT is exact, and a virtual clock can drive it all. Both IP versions; what never passes a
-//! router (multicast, link-local addresses) is dropped without a word.
+//! in milliseconds, each NAT is exact, and a virtual clock can drive it all. Both IP versions. What never passes a router
+//! is dropped without a word: IPv6 multicast, link-local addresses; IPv4 multicast reaches the endpoints of its segment.
 
 mod capture;
 mod router;
@@ -330,6 +330,10 @@ impl Fabric {
             self.dropped += 1;
             return;
         };
+        if matches!((source, to), (IpAddr::V4(source), IpAddr::V4(to)) if to.is_multicast() && !source.is_unspecified())
+        {
+            return self.multicast(segment, &packet, from);
+        }
         if packet::stays_on_link(source) || packet::stays_on_link(to) {
             return;
         }
@@ -346,6 +350,18 @@ impl Fabric {
             }
         };
         self.go_on(index, fate, now);
+    }
+
+    /// What hosts look for routers with, and routers announce.
+    fn multicast(&mut self, segment: SegmentId, packet: &[u8], from: Origin) {
+        let here = |(index, endpoint): (usize, &Endpoint)| {
+            let hears = endpoint.segment == segment && from != Origin::Endpoint(index);
+            hears.then_some(EndpointId(index))
+        };
+        let others: Vec<_> = self.endpoints.iter().enumerate().filter_map(here).collect();
+        for other in others {
+            self.deliver(other, packet.to_vec());
+        }
     }
 
     fn go_on(&mut self, index: usize, fate: Fate, now: Instant) {

@@ -6,6 +6,7 @@
 //! and the counts.
 
 mod conntrack;
+mod port_mapping;
 mod rules;
 
 use std::{
@@ -23,6 +24,8 @@ use super::{
     link::{Attachment, attach, set_addresses},
     namespace::{Namespace, NamespaceError},
 };
+use crate::scenario::plan::PortMapping;
+use port_mapping::{Daemon, TABLES, dropped};
 pub use rules::{Forward, Translation};
 
 /// What its devices are called.
@@ -68,6 +71,8 @@ pub struct Settings {
     pub wan: Ipv4Addr,
     /// What it translates.
     pub translation: Translation,
+    /// How those inside may ask it for ports. Takes a tokio runtime.
+    pub port_mapping: Option<PortMapping>,
 }
 
 /// Its two TUN devices, for the driver.
@@ -87,6 +92,8 @@ impl std::fmt::Debug for Devices {
 /// See the module. Its namespace goes when it is dropped.
 #[derive(Debug)]
 pub struct LinuxRouter {
+    // Before its namespace.
+    daemon: Option<Daemon>,
     namespace: Namespace,
     settings: Settings,
     /// How often it was rebooted: chooses the ports.
@@ -97,7 +104,7 @@ impl LinuxRouter {
     /// Makes the namespace [`super::namespace::PREFIX`] and `name`, with the devices and the rules.
     pub fn create(name: &str, settings: Settings) -> Result<(Self, Devices), LinuxRouterError> {
         let namespace = Namespace::create(name)?;
-        let router = Self { namespace, settings, boots: 0 };
+        let mut router = Self { daemon: None, namespace, settings, boots: 0 };
         router.namespace.run(set_kernel).map_err(router.failed("its kernel settings cannot be written"))?;
         let device = |name: &str, addresses, default_route| {
             let attachment = Attachment { device: name.into(), addresses, default_route };
@@ -145,8 +152,24 @@ impl LinuxRouter {
         self.forget()
     }
 
-    fn load(&self) -> Result<(), LinuxRouterError> {
-        let rules = rules::rules(LAN, WAN, &self.settings.translation, self.boots);
+    /// Begins with fresh rules and a fresh miniupnpd: what it opened is gone, as after a reboot.
+    fn load(&mut self) -> Result<(), LinuxRouterError> {
+        self.daemon = None;
+        self.load_rules()?;
+        if let Some(wanted) = self.settings.port_mapping {
+            let daemon = Daemon::start(&self.namespace, wanted, LAN, WAN);
+            self.daemon = Some(daemon.map_err(self.failed("its miniupnpd cannot be started"))?);
+        }
+        Ok(())
+    }
+
+    fn load_rules(&self) -> Result<(), LinuxRouterError> {
+        let port_mapping = self.settings.port_mapping;
+        let mut rules =
+            rules::rules(LAN, WAN, &self.settings.translation, self.boots, &dropped(port_mapping, LAN));
+        if port_mapping.is_some() {
+            rules.push_str(TABLES);
+        }
         let output = self.namespace.run(|| {
             let mut nft = Command::new("nft")
                 .args(["-f", "-"])

@@ -30,8 +30,10 @@ pub(super) const DEVICE: Keys = Keys { name: "[device]", keys: SIDE };
 pub(super) const VIEWER: Keys = Keys { name: "[viewer]", keys: SIDE };
 const SIDE: &[&str] = &["network", "routers", "cgn", "firewall", "line", "spare"];
 pub(super) const SPARE: Keys = Keys { name: "spare", keys: &["routers", "cgn", "firewall", "line"] };
-pub(super) const ROUTER: Keys =
-    Keys { name: "a router", keys: &["kind", "ports", "hairpin", "udp-life", "tcp-life", "forwards"] };
+pub(super) const ROUTER: Keys = Keys {
+    name: "a router",
+    keys: &["kind", "ports", "hairpin", "udp-life", "tcp-life", "forwards", "port-mapping"],
+};
 pub(super) const FORWARD: Keys = Keys { name: "a forward", keys: &["protocol", "outside", "inside"] };
 pub(super) const LINE: Keys = Keys {
     name: "a line",

@@ -98,7 +98,23 @@ pub enum RouterKind {
     Linux {
         /// `masquerade fully-random` instead of plain `masquerade`.
         fully_random: bool,
+        /// How those inside may ask it for ports.
+        port_mapping: Option<PortMapping>,
     },
+}
+
+/// What miniupnpd on a Linux router speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortMapping {
+    /// PCP alone (RFC 6887).
+    Pcp,
+    /// NAT-PMP alone (RFC 6886).
+    NatPmp,
+    /// UPnP-IGD alone.
+    Upnp,
+    /// All three.
+    All,
 }
 
 /// What there is on the internet, besides the hub.

@@ -77,7 +77,7 @@ fn routers_are_known_by_name_by_kind_and_by_table() {
         (PortChoice::Sequential, true, Duration::from_secs(30))
     );
     assert_eq!(routers[1].forwards, [(Protocol::Udp, 50000, 50000), (Protocol::Tcp, 443, 8443)]);
-    assert_eq!(routers[2].kind, RouterKind::Linux { fully_random: true });
+    assert_eq!(routers[2].kind, RouterKind::Linux { fully_random: true, port_mapping: None });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use super::{
     keys::{self, Keys},
     line,
-    plan::{Network, RouterKind, RouterPlan, Side, Uplink},
+    plan::{Network, PortMapping, RouterKind, RouterPlan, Side, Uplink},
     problem::{Trouble, shown},
     table::{self, Node, Notes, Section},
 };
@@ -30,6 +30,12 @@ const PORTS: [(&str, PortChoice); 3] = [
     ("preserve", PortChoice::Preserve),
     ("sequential", PortChoice::Sequential),
     ("random", PortChoice::Random),
+];
+const PORT_MAPPINGS: [(&str, PortMapping); 4] = [
+    ("pcp", PortMapping::Pcp),
+    ("nat-pmp", PortMapping::NatPmp),
+    ("upnp", PortMapping::Upnp),
+    ("all", PortMapping::All),
 ];
 const PROTOCOLS: [(&str, Protocol); 2] = [("udp", Protocol::Udp), ("tcp", Protocol::Tcp)];
 
@@ -92,11 +98,20 @@ pub(super) fn router(notes: &mut Notes, key: &str, node: Node<'_>) -> Option<Rou
     let name = section.read(notes, "kind", &router_form(), router_name);
     let mut kind = name.map(kind);
     match &mut kind {
-        Some(RouterKind::Computed(behaviour)) => values(notes, &section, behaviour),
-        Some(RouterKind::Linux { .. }) => {
-            for key in section.present().filter(|key| !["kind", "forwards"].contains(key)) {
+        Some(RouterKind::Computed(behaviour)) => {
+            values(notes, &section, behaviour);
+            if section.has("port-mapping") {
+                let trouble =
+                    Trouble::new("`port-mapping`: a computed router opens no ports for those who ask")
+                        .hint("take kind = \"linux\" or \"linux-random\", which run miniupnpd");
+                notes.add(section.place("port-mapping"), trouble);
+            }
+        }
+        Some(RouterKind::Linux { port_mapping, .. }) => {
+            *port_mapping = section.word(notes, "port-mapping", &PORT_MAPPINGS);
+            for key in section.present().filter(|key| !["kind", "forwards", "port-mapping"].contains(key)) {
                 let trouble = Trouble::new(format!("`{key}`: a Linux router does as its kernel does"))
-                    .allowed("kind, forwards")
+                    .allowed("kind, forwards, port-mapping")
                     .hint(
                         "leave it out, or take a computed router (docs/scenarios.md lists them) instead of \
                          \"linux\"",
@@ -131,7 +146,7 @@ fn router_name(text: &str) -> Result<RouterName, Trouble> {
 fn kind(name: RouterName) -> RouterKind {
     match name {
         RouterName::Cone(kind) => RouterKind::Computed(Behaviour::of(kind)),
-        RouterName::Linux(fully_random) => RouterKind::Linux { fully_random },
+        RouterName::Linux(fully_random) => RouterKind::Linux { fully_random, port_mapping: None },
     }
 }
 

@@ -11,9 +11,7 @@ use futures_util::future::{join_all, select_ok};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    ADDRESS, ADDRESS6, Servers,
-    channel::Channel,
-    hub,
+    ADDRESS, ADDRESS6, Servers, channel, hub,
     stun::{self, Challenge, Credentials},
 };
 use crate::{
@@ -175,8 +173,8 @@ fn forbidden(policy: Policy, protocol: Protocol, port: u16) -> Option<String> {
 }
 
 async fn binding(namespace: &Namespace, address: SocketAddr) -> Result<String, String> {
-    let mut channel = Channel::open(namespace, TurnTransport::Udp, address, "").await.map_err(in_words)?;
-    let answer = channel.ask(&stun::binding()?).await.map_err(in_words)?;
+    let mut channel = channel::open(namespace, TurnTransport::Udp, address, "").await.map_err(in_words)?;
+    let answer = channel::ask(&mut channel, &stun::binding()?).await.map_err(in_words)?;
     Ok(format!("sees {}", stun::mapped(&answer)?))
 }
 
@@ -188,14 +186,15 @@ async fn allocation(
 ) -> Result<String, String> {
     let credentials = Credentials::new(&servers.secret, SystemTime::now())?;
     let authority = servers.coturn.authority();
-    let mut channel = Channel::open(namespace, transport, address, authority).await.map_err(in_words)?;
-    let refusal = channel.ask(&stun::allocate(None)?).await.map_err(in_words)?;
+    let mut channel = channel::open(namespace, transport, address, authority).await.map_err(in_words)?;
+    let refusal = channel::ask(&mut channel, &stun::allocate(None)?).await.map_err(in_words)?;
     let challenge = Challenge::of(&refusal)?;
     let signed = stun::allocate(Some((&credentials, &challenge)))?;
-    let answer = channel.ask(&signed).await.map_err(in_words)?;
+    let answer = channel::ask(&mut channel, &signed).await.map_err(in_words)?;
     let relayed = stun::relayed(&answer)?;
     // Given back, so that a set of servers can be asked any number of times.
-    let released = channel.ask(&stun::release(&credentials, &challenge)?).await.map_err(in_words)?;
+    let released =
+        channel::ask(&mut channel, &stun::release(&credentials, &challenge)?).await.map_err(in_words)?;
     if !stun::succeeded(&released) {
         return Err(format!("relays from {relayed}, but does not take it back"));
     }

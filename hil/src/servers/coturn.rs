@@ -10,8 +10,7 @@ use std::{
 use super::{
     ADDRESS, ADDRESS6, HUB_PORT, REALM, SECOND_ADDRESS, SECOND_ADDRESS6, ServerError,
     certificate::{Certificate, write_private},
-    channel::Channel,
-    place,
+    channel, place,
     ready::ready,
     stun,
 };
@@ -212,8 +211,8 @@ fn text(
 async fn answers(namespace: &Namespace, address: SocketAddr, on_udp: bool) -> Option<()> {
     if on_udp {
         let request = stun::binding().ok()?;
-        let mut channel = Channel::open(namespace, TurnTransport::Udp, address, "").await.ok()?;
-        channel.ask(&request).await.ok()?;
+        let mut channel = channel::open(namespace, TurnTransport::Udp, address, "").await.ok()?;
+        channel::ask(&mut channel, &request).await.ok()?;
     }
     place::tcp(namespace, address).await.ok().map(drop)
 }

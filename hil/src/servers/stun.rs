@@ -14,8 +14,7 @@ use rtc::{
         error_code::ErrorCodeAttribute,
         integrity::MessageIntegrity,
         message::{
-            BINDING_REQUEST, CLASS_SUCCESS_RESPONSE, Getter, MESSAGE_HEADER_SIZE, Message, MessageType,
-            Setter, TransactionId,
+            BINDING_REQUEST, CLASS_SUCCESS_RESPONSE, Getter, Message, MessageType, Setter, TransactionId,
         },
         textattrs::TextAttribute,
         xoraddr::XorMappedAddress,
@@ -119,19 +118,6 @@ fn build(mut parts: Vec<Box<dyn Setter + '_>>) -> Result<Message, String> {
     Ok(message)
 }
 
-/// The message in `bytes`, if it is one and answers the request.
-pub(super) fn answer_to(request: &Message, bytes: &[u8]) -> Option<Message> {
-    let mut answer = Message::new();
-    answer.unmarshal_binary(bytes).ok()?;
-    let ours = answer.transaction_id == request.transaction_id && answer.typ.method == request.typ.method;
-    ours.then_some(answer)
-}
-
-/// How long the message is that begins so, header included (RFC 8489 section 5).
-pub(super) fn length(header: &[u8; MESSAGE_HEADER_SIZE]) -> usize {
-    MESSAGE_HEADER_SIZE + usize::from(u16::from_be_bytes([header[2], header[3]]))
-}
-
 /// Whether it is a success response.
 pub(super) fn succeeded(answer: &Message) -> bool {
     answer.typ.class == CLASS_SUCCESS_RESPONSE
@@ -166,7 +152,11 @@ fn refusal_in_words(answer: &Message) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use rtc::stun::{error_code::CODE_UNAUTHORIZED, message::BINDING_SUCCESS};
+    use p2pcam_agent::transport::channel::answer_to;
+    use rtc::stun::{
+        error_code::CODE_UNAUTHORIZED,
+        message::{BINDING_SUCCESS, MESSAGE_HEADER_SIZE},
+    };
 
     use super::*;
 

@@ -139,6 +139,8 @@ function onMessage({ session: id, connect, description, candidate, notice, error
   if (notice) {
     // Codes that this page does not know are for others.
     if (/^privacy-/.test(notice.code)) tellPrivacy(notice.code === 'privacy-on');
+    if (/^path-/.test(notice.code)) running.verdict = notice.message;
+    if (notice.code === 'path-none' && state === 'connecting') show('connecting', notice.message);
     return;
   }
   if (bye) {
@@ -231,7 +233,7 @@ function awaitPicture(session) {
     if (session !== running || session.firstPictureMs !== null) return;
     // A page in the background paints no picture that could be noticed.
     if (session.isConnected && document.hidden) awaitPicture(session);
-    else giveUp(session.isConnected ? 'noPicture' : 'noPath');
+    else giveUp(...(session.isConnected ? ['noPicture'] : ['noPath', session.verdict]));
   });
 }
 
@@ -256,7 +258,7 @@ function onConnection(session) {
     case 'disconnected':
     case 'failed':
       if (session.firstPictureMs !== null) repair(session);
-      else if (session.pc.connectionState === 'failed') giveUp('noPath');
+      else if (session.pc.connectionState === 'failed') giveUp('noPath', session.verdict);
       break;
     case 'closed':
       relaunch();
@@ -406,6 +408,9 @@ window.p2pcam = Object.freeze({
   },
   get sessionId() {
     return running?.id ?? null;
+  },
+  get verdict() {
+    return running?.verdict ?? null;
   },
   get peerConnection() {
     return running?.pc ?? null;

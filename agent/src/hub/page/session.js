@@ -15,6 +15,8 @@ export class Session {
   id = null;
   startedAt = null;
   firstPictureMs = null;
+  /** What the camera said of the path, in its words. */
+  verdict = '';
   stream = new MediaStream();
   #offer;
   #ready;

@@ -46,6 +46,7 @@ export class Statistics {
       rttMs: pair?.currentRoundTripTime == null ? null : pair.currentRoundTripTime * 1000,
       // The weaker end names the path.
       path: ['relay', 'prflx', 'srflx', 'host'].find((k) => local?.candidateType === k || remote?.candidateType === k) ?? null,
+      verdict: session.verdict || null,
       protocol: local?.relayProtocol ?? local?.protocol ?? null,
       lossPercent: received + lost > 0 ? (100 * Math.max(lost, 0)) / (received + lost) : null,
       videoCodec: report.get(video?.codecId)?.mimeType?.split('/')[1] ?? null,

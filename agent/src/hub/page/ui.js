@@ -181,6 +181,7 @@ export class Ui {
       sBitrate: s.kbps > 1000 ? n(s.kbps / 1000, 'Mbit/s', 1) : n(s.kbps, 'kbit/s'),
       sRtt: s.rttMs != null && s.rttMs < 1 ? '< 1 ms' : n(s.rttMs, 'ms'),
       sPath: s.path ? `${t(s.path)} (${[s.path, s.protocol?.toUpperCase()].filter(Boolean).join(', ')})` : '–',
+      sVerdict: s.verdict ?? '–',
       sLoss: n(s.lossPercent, '%', 1),
       sCodec: [s.videoCodec, s.audioCodec].filter(Boolean).map((name) => CODECS[name] ?? name).join(' · ') || '–',
       sBuffer: n(s.bufferMs, 'ms'),

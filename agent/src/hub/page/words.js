@@ -31,7 +31,7 @@ const en = {
   insecure: 'Browsers give the microphone to secure pages only. To talk, open the camera’s https address; its certificate is its own, so the browser will ask once.',
   insecureLink: 'Open the secure page', photoSaved: 'Picture saved',
 
-  sSize: 'Resolution', sFps: 'Frame rate', sBitrate: 'Bit rate', sRtt: 'Round trip', sPath: 'Path', sLoss: 'Loss', sCodec: 'Codec',
+  sSize: 'Resolution', sFps: 'Frame rate', sBitrate: 'Bit rate', sRtt: 'Round trip', sPath: 'Path', sVerdict: 'Verdict of the camera', sLoss: 'Loss', sCodec: 'Codec',
   sBuffer: 'Buffer', sFirst: 'First picture', sFpsUnit: 'fps',
   host: 'direct', srflx: 'direct, through NAT', prflx: 'direct, through NAT', relay: 'relayed',
 };
@@ -67,7 +67,7 @@ const zh = {
   insecure: '浏览器只允许安全页面使用麦克风。要对讲，请打开摄像头的 https 地址；证书由摄像头自行签发，浏览器会提示一次。',
   insecureLink: '打开安全页面', photoSaved: '截图已保存',
 
-  sSize: '分辨率', sFps: '帧率', sBitrate: '码率', sRtt: '往返时延', sPath: '连接方式', sLoss: '丢包率', sCodec: '编码',
+  sSize: '分辨率', sFps: '帧率', sBitrate: '码率', sRtt: '往返时延', sPath: '连接方式', sVerdict: '摄像头的判断', sLoss: '丢包率', sCodec: '编码',
   sBuffer: '缓冲', sFirst: '首帧用时', sFpsUnit: '帧/秒',
   host: '直连', srflx: '穿透 NAT 直连', prflx: '穿透 NAT 直连', relay: '中继',
 };

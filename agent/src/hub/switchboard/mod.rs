@@ -1,5 +1,6 @@
 //! Who talks with whom: viewers, devices, their sessions. No sockets, no clock: time comes as an argument.
 
+mod path_told;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -9,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::path_told::PathTold;
 use super::{
     device_id::DeviceId,
     ice::IceSettings,
@@ -63,6 +65,7 @@ struct Session {
     device: DeviceId,
     stage: Stage,
     owner: Owner,
+    path: PathTold,
 }
 
 enum Stage {
@@ -245,6 +248,7 @@ impl Switchboard {
             port.send(Envelope::error(Some(sid), code::WRONG_STATE, message));
             return;
         }
+        self.note_path(&sid, id, &envelope.body);
         let over = match &envelope.body {
             Body::Bye(_) => true,
             Body::Error(e) => FINAL.contains(&e.code.as_str()),
@@ -304,7 +308,8 @@ impl Switchboard {
             Some(device) if self.is_online(&device) => match (self.ids)() {
                 Ok(id) => {
                     let stage = Stage::Offered { since: now };
-                    let session = Session { device, stage, owner: Owner::Here(viewer) };
+                    let path = PathTold::new(&self.metrics);
+                    let session = Session { device, stage, owner: Owner::Here(viewer), path };
                     self.sessions.insert(id.clone(), session);
                     self.set_session(viewer, Some(id.clone()));
                     let connect = self.ice.connect(&id, now.wall);

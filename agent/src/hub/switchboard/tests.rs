@@ -399,3 +399,30 @@ fn connect_twice_is_refused_and_does_not_disturb() {
     house.say(&viewer, &session, offer());
     assert_eq!(device.next().body, offer());
 }
+
+#[test]
+fn the_last_word_on_a_path_is_counted_when_its_session_is_over() {
+    let mut house = house();
+    let (device, mut viewer, session) = house.call();
+    let notice = |code: &str| {
+        let (code, message) = (code.into(), "direct, host to srflx, 43 ms".into());
+        Body::Notice(crate::signaling::message::WireNotice { code, message })
+    };
+    let counted = |house: &House, path| house.board.metrics.paths.get_or_create(&[("path", path)]).get();
+    house.answer(&device, &session, notice("path-none"));
+    house.answer(&device, &session, notice("path-direct"));
+    house.answer(&device, &session, notice("privacy-on"));
+    assert_eq!(counted(&house, "direct"), 0, "it may still move");
+    for code in ["path-none", "path-direct", "privacy-on"] {
+        assert_eq!(viewer.next(), Envelope::new(session.clone(), notice(code)), "the viewer hears it too");
+    }
+    house.say(&viewer, &session, bye("stop"));
+    assert_eq!((counted(&house, "direct"), counted(&house, "none")), (1, 0));
+
+    let second = viewer.offered();
+    house.say(&viewer, &second, connect());
+    house.answer(&device, &second, notice("path-relayed"));
+    let error = Envelope::error(Some(second.clone()), code::NO_PATH, "no path: ...");
+    house.answer(&device, &second, error.body);
+    assert_eq!((counted(&house, "relayed"), counted(&house, "none")), (0, 1));
+}

@@ -58,6 +58,9 @@ pub(super) trait Pen: Send {
         std::future::pending()
     }
 
+    /// The end is near: from now on nothing is held back for a better moment.
+    fn hasten(&mut self) {}
+
     /// Says goodbye in the manner of the carrier.
     fn close(&mut self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -86,6 +89,7 @@ pub(super) async fn converse(
         while let Ok(envelope) = outbox.try_recv() {
             backlog.push(envelope);
         }
+        pen.hasten();
         let farewell = async {
             while let Some(json) = backlog.next().map(Envelope::to_json) {
                 if pen.write(&json).await.is_err() {

@@ -6,6 +6,7 @@
 mod backlog;
 pub mod backoff;
 mod carry;
+mod doubt;
 pub mod flood;
 pub mod intake;
 pub mod lines;
@@ -17,8 +18,9 @@ pub mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
+pub use doubt::Doubt;
 pub use metrics::LinkMetrics;
 
 use super::message::Envelope;
@@ -45,8 +47,8 @@ pub struct Link {
     pub events: mpsc::Receiver<LinkEvent>,
     /// What goes out.
     pub outbox: mpsc::Sender<Envelope>,
-    /// The sessions have reason to think that the way out is gone: the carrier asks the other end, if it can.
-    pub doubt: Arc<Notify>,
+    /// Tells the carrier that the way out may be gone, or has changed.
+    pub doubt: Arc<Doubt>,
 }
 
 impl Link {
@@ -66,14 +68,14 @@ pub struct Carrier {
     /// What the sessions want sent.
     pub outbox: mpsc::Receiver<Envelope>,
     /// See [`Link::doubt`].
-    pub doubt: Arc<Notify>,
+    pub doubt: Arc<Doubt>,
 }
 
 /// A link and the end for the task that carries it. In process, the hub holds the carrier's end.
 pub fn pair(name: impl Into<String>) -> (Link, Carrier) {
     let (event_in, events) = mpsc::channel(QUEUE);
     let (outbox, out) = mpsc::channel(QUEUE);
-    let doubt = Arc::new(Notify::new());
+    let doubt = Arc::new(Doubt::default());
     let link = Link { name: name.into(), events, outbox, doubt: doubt.clone() };
     (link, Carrier { events: event_in, outbox: out, doubt })
 }

@@ -61,6 +61,8 @@ pub enum Body {
     Description(Description),
     /// A candidate; `None`: no more will come (W3C: null or an empty candidate string).
     Candidate(Option<Candidate>),
+    /// The device asks for an ICE restart: its path to the viewer is broken, or is about to be.
+    Restart(Restart),
     /// Something that the viewer should know while the session goes on.
     Notice(WireNotice),
     /// Something was refused or went wrong.
@@ -142,6 +144,14 @@ pub struct Candidate {
     pub sdp_mid: Option<String>,
 }
 
+/// Why the device asks for an ICE restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// What went wrong: a code for programs, a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireError {
@@ -174,6 +184,12 @@ pub mod notice {
     pub const PRIVACY_ON: &str = "privacy-on";
     /// Picture and sound are back after [`PRIVACY_ON`].
     pub const PRIVACY_OFF: &str = "privacy-off";
+    /// Packets go straight between camera and viewer; the message is the verdict.
+    pub const PATH_DIRECT: &str = "path-direct";
+    /// Packets go over a TURN server; the message is the verdict.
+    pub const PATH_RELAYED: &str = "path-relayed";
+    /// No path yet, though there should be one; the message says why.
+    pub const PATH_NONE: &str = "path-none";
 }
 
 /// The error codes of the protocol.

@@ -3,7 +3,8 @@
 //! What it forgives stands in docs/protocol.md, section "Tolerances". Pure; fuzzed as `envelope`.
 
 use super::{
-    Body, Bye, Candidate, Description, Envelope, Refusal, SdpType, SessionId, WireError, WireNotice, code,
+    Body, Bye, Candidate, Description, Envelope, Refusal, Restart, SdpType, SessionId, WireError, WireNotice,
+    code,
     lenient::Text,
     node::{Members, Node},
     read_connect,
@@ -12,9 +13,9 @@ use super::{
 use crate::signaling::{candidate, sdp};
 
 /// The keys of which an envelope has exactly one.
-const BODIES: [&str; 6] = ["connect", "description", "candidate", "notice", "error", "bye"];
+const BODIES: [&str; 7] = ["connect", "description", "candidate", "restart", "notice", "error", "bye"];
 
-/// Longest text kept of an `error` or `bye` from outside, in characters: it goes to logs and to people.
+/// Longest text kept of an `error`, `bye` and the like from outside, in characters: it goes to logs and to people.
 const MAX_WORDS: usize = 1024;
 
 /// Reads one envelope. At most 256 KiB; an SDP in it has CRLF line ends afterwards and is SDP in shape
@@ -87,7 +88,7 @@ fn body_of<'m, 'a>(
             Err(root.refuse(code::MALFORMED, what))
         }
         (Some(only), None) => Ok(only),
-        (None, _) => match present().find(|(key, _)| matches!(*key, "connect" | "bye")) {
+        (None, _) => match present().find(|(key, _)| matches!(*key, "connect" | "restart" | "bye")) {
             Some(empty) => Ok(empty),
             None if members.contains_key("sdp") => {
                 let what = "is an inner object without its envelope; send {\"session\": \"...\", \"description\": {...}}";
@@ -119,6 +120,7 @@ fn read_body(key: &str, node: &Node<'_>) -> Result<Body, Refusal> {
         "connect" => read_connect::read(node).map(Body::Connect),
         "description" => read_description(node).map(Body::Description),
         "candidate" => read_candidate(node).map(Body::Candidate),
+        "restart" => Ok(Body::Restart(Restart { reason: words(node, "reason") })),
         "notice" => Ok(Body::Notice(read_notice(node))),
         _ => Ok(Body::Bye(Bye { reason: words(node, "reason") })),
     }

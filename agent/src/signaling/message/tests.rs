@@ -101,6 +101,17 @@ fn keys_sent_as_null_do_not_count_as_bodies() {
 }
 
 #[test]
+fn the_device_asks_for_a_restart_in_one_line() {
+    let asked = Envelope::new(id("s"), Body::Restart(Restart { reason: "the uplink changed".into() }));
+    assert_eq!(asked.to_json(), r#"{"session":"s","restart":{"reason":"the uplink changed"}}"#);
+    for json in ["{}", "null", "[]"] {
+        let read = body(&format!(r#"{{"session":"s","restart":{json}}}"#));
+        assert_eq!(read, Body::Restart(Restart::default()), "{json}");
+    }
+    assert_eq!(body(r#"{"session":"s","restart":"why"}"#), Body::Restart(Restart { reason: "why".into() }));
+}
+
+#[test]
 fn a_refusal_names_field_line_and_session() {
     for (json, code, words) in [
         (
@@ -309,8 +320,9 @@ fn any_body() -> impl Strategy<Value = Body> {
         ("[a-z-]{1,30}", "\\PC{0,200}").prop_map(|(code, message)| Body::Error(WireError { code, message }));
     let notice = ("[a-z-]{1,30}", "\\PC{0,200}")
         .prop_map(|(code, message)| Body::Notice(WireNotice { code, message }));
+    let restart = "\\PC{0,200}".prop_map(|reason| Body::Restart(Restart { reason }));
     let bye = "\\PC{0,200}".prop_map(|reason| Body::Bye(Bye { reason }));
-    prop_oneof![connect, description, candidate, Just(Body::Candidate(None)), notice, error, bye]
+    prop_oneof![connect, description, candidate, Just(Body::Candidate(None)), restart, notice, error, bye]
 }
 
 proptest! {

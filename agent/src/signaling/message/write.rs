@@ -30,6 +30,7 @@ impl Serialize for Written<'_> {
                 map.serialize_entry("description", &strict)?;
             }
             Body::Candidate(candidate) => map.serialize_entry("candidate", &strict(candidate.as_ref()))?,
+            Body::Restart(restart) => map.serialize_entry("restart", restart)?,
             Body::Notice(notice) => map.serialize_entry("notice", notice)?,
             Body::Error(error) => map.serialize_entry("error", error)?,
             Body::Bye(bye) => map.serialize_entry("bye", bye)?,

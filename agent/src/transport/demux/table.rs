@@ -71,6 +71,11 @@ impl Table {
         }
     }
 
+    /// The endpoint that a check with this ufrag is for.
+    pub fn named(&self, ufrag: &str) -> Option<EndpointId> {
+        self.ufrags.get(ufrag).copied()
+    }
+
     /// The endpoint that `packet`, which came by `path`, is for. `None`: nobody's, to be dropped without an answer.
     pub fn route(&mut self, now: Instant, path: Path, packet: &Packet<'_>) -> Option<EndpointId> {
         match packet {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use tokio::{task::JoinSet, time::sleep_until};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::Context;
 use crate::transport::{
@@ -12,20 +12,31 @@ use crate::transport::{
     random_id,
     server::ServerUrl,
     shared::Shared,
+    sockets::Socket,
 };
 
 impl Context {
-    /// Asks from each socket how the server sees it.
-    pub(super) async fn ask_stun(&self, server: &ServerUrl, addresses: &[SocketAddr]) {
-        let mut queries = JoinSet::new();
-        for (n, socket) in self.shared.sockets.iter().enumerate() {
+    /// Asks from each of `sockets` how the server sees it. `again`: the log says already what is wrong with it.
+    pub(super) async fn ask_stun(
+        &self,
+        server: &ServerUrl,
+        addresses: &[SocketAddr],
+        sockets: &[Arc<Socket>],
+        again: bool,
+    ) {
+        let (mut queries, asked) = (JoinSet::new(), Instant::now());
+        for socket in sockets {
             for &address in addresses.iter().filter(|a| reachable(socket.local, **a)) {
-                queries.spawn(query(self.shared.clone(), n, address));
+                let asking = query(self.shared.clone(), socket.clone(), address);
+                queries.spawn(async move {
+                    let (socket, result) = asking.await;
+                    (socket, address, result)
+                });
             }
         }
         let mut problem = None;
-        while let Some(Ok((socket, result))) = queries.join_next().await {
-            let socket = &self.shared.sockets[socket];
+        while let Some(Ok((socket, address, result))) = queries.join_next().await {
+            self.outcomes.binding(server, address, socket.local, asked, &result);
             match result {
                 Ok(address) => {
                     let candidate = LocalCandidate {
@@ -51,6 +62,10 @@ impl Context {
         if let Err(words) = problem
             && !server.relays()
         {
+            if again {
+                debug!("STUN server {server}: {words}");
+                return;
+            }
             self.shared.metrics.stun_failed();
             warn!("STUN server {server}: {words}");
         }
@@ -62,28 +77,34 @@ fn reachable(local: SocketAddr, server: SocketAddr) -> bool {
     local.is_ipv4() == server.is_ipv4() && local.ip().is_loopback() == server.ip().is_loopback()
 }
 
-/// Asks one server from one socket. Returns the number of the socket with the answer.
-async fn query(shared: Arc<Shared>, n: usize, server: SocketAddr) -> (usize, Result<SocketAddr, String>) {
-    let socket = &shared.sockets[n];
+/// Asks one server from one socket. Returns the socket with the answer.
+async fn query(
+    shared: Arc<Shared>,
+    socket: Arc<Socket>,
+    server: SocketAddr,
+) -> (Arc<Socket>, Result<SocketAddr, String>) {
     let mut query = BindingQuery::new(Instant::now(), random_id());
     let (_guard, mut answers) = shared.expect_answer(query.id(), socket.local, server);
     loop {
         let due = match query.poll(Instant::now()) {
             Step::Send(request) => {
-                shared.transmit(socket, server, request);
+                shared.transmit(&socket, server, request);
                 continue;
             }
             Step::Wait(due) => due,
             Step::GiveUp => {
                 let port = server.port();
                 let advice = "is it running, and may this device send UDP to that port?";
-                return (n, Err(format!("{} does not answer on UDP port {port}; {advice}", server.ip())));
+                return (
+                    socket,
+                    Err(format!("{} does not answer on UDP port {port}; {advice}", server.ip())),
+                );
             }
         };
         tokio::select! {
             Some(answer) = answers.recv() => {
                 if let Some(result) = query.handle(&answer) {
-                    return (n, result);
+                    return (socket, result);
                 }
             }
             () = sleep_until(due.into()) => {}

@@ -19,7 +19,9 @@ use crate::transport::{
     endpoint::EndpointEvent,
     interfaces::InterfaceChanges,
     server::{ServerUrl, Servers},
-    turn::{self, Action, Command, Doubt, Failure, FailureKind, Held, Keeper, News, Orders, Outcome, Way},
+    turn::{
+        self, Action, Command, Doubt, Failure, FailureKind, Held, Keeper, News, Opened, Orders, Outcome, Way,
+    },
 };
 
 /// Packets that may wait for an allocation's task. When it is full, the newest is dropped.
@@ -33,6 +35,8 @@ type Resolved = (u32, usize, ServerUrl, Result<Vec<SocketAddr>, String>);
 /// An allocation's task.
 struct Line {
     url: ServerUrl,
+    address: SocketAddr,
+    since: Instant,
     way: Way,
     commands: mpsc::Sender<Command>,
     /// Dropping it ends the task, as long as it is not used.
@@ -42,6 +46,8 @@ struct Line {
     _release: tokio_util::sync::DropGuard,
     /// The relayed address, and what the server sees of this device.
     opened: Option<(SocketAddr, Option<SocketAddr>)>,
+    /// What the session knows of it.
+    told: Option<LocalCandidate>,
 }
 
 /// Does what the [`Keeper`] of a session says.
@@ -56,20 +62,23 @@ pub(super) struct Relaying {
     told: Vec<ServerUrl>,
     resolving: JoinSet<Resolved>,
     reports: (mpsc::Sender<turn::Report>, mpsc::Receiver<turn::Report>),
+    /// Told, or dropped, when all servers were asked once.
+    settled: Option<oneshot::Sender<()>>,
 }
 
 impl Relaying {
-    /// For the TURN servers among `servers`. The context's channel of results is closed when they were asked once.
+    /// For the TURN servers among `servers`, and what tells that they were asked once.
     pub(super) fn new(
         context: Context,
         found: mpsc::Sender<EndpointEvent>,
         mut servers: watch::Receiver<Servers>,
         mut interfaces: InterfaceChanges,
-    ) -> Self {
+    ) -> (Self, oneshot::Receiver<()>) {
+        let (settled, all_asked) = oneshot::channel();
         let turn_servers = turn_servers(&servers.borrow_and_update());
         context.shared.reachability().at(&interfaces.borrow_and_update());
         let random = Box::new(|| crate::transport::random_id()[0]);
-        Self {
+        let this = Self {
             context,
             found,
             servers,
@@ -79,7 +88,9 @@ impl Relaying {
             told: Vec::new(),
             resolving: JoinSet::new(),
             reports: mpsc::channel(REPORTS),
-        }
+            settled: Some(settled),
+        };
+        (this, all_asked)
     }
 
     /// Runs until it is dropped.
@@ -91,7 +102,7 @@ impl Relaying {
             let due = self.keeper.poll_timeout();
             tokio::select! {
                 Some(Ok(resolved)) = self.resolving.join_next() => self.resolved(resolved),
-                Some(report) = self.reports.1.recv() => self.report(report),
+                Some(report) = self.reports.1.recv() => self.report(report).await,
                 Ok(()) = self.servers.changed() => {
                     let servers = turn_servers(&self.servers.borrow_and_update());
                     info!("the session has new TURN servers or credentials: {servers:?}");
@@ -112,7 +123,13 @@ impl Relaying {
             Action::Resolve { round, server, url } => {
                 let context = self.context.clone();
                 let resolve = async move {
-                    let addresses = context.resolve(&url).await;
+                    let mut addresses = context.resolve(&url, false).await;
+                    if let Ok(addresses) = &mut addresses
+                        && context.nat64.is_needed()
+                    {
+                        // One allocation is enough where IPv4 is reached by IPv6 anyhow.
+                        addresses.truncate(1);
+                    }
                     (round, server, url, addresses)
                 };
                 self.resolving.spawn(resolve.in_current_span());
@@ -121,14 +138,17 @@ impl Relaying {
             Action::Keep(id, preference) => self.keep(id, preference).await,
             Action::Retire(id) => self.order(id, |orders| orders.retire = true),
             Action::Probe(id) => self.order(id, |orders| orders.probes = orders.probes.wrapping_add(1)),
-            Action::Release(id) => drop(self.lines.remove(&id)),
-            // The first results are complete: its end of their channel is closed.
-            Action::Settled => self.context.results = mpsc::channel(1).0,
+            Action::Release(id) => self.release(id).await,
+            // Dropping it tells.
+            Action::Settled => self.settled = None,
         }
     }
 
     fn resolved(&mut self, (round, server, url, addresses): Resolved) {
         let addresses = addresses.unwrap_or_else(|words| {
+            if !self.told.contains(&url) {
+                self.context.outcomes.not_found(&url, &words);
+            }
             self.tell_failure(&url, &words);
             Vec::new()
         });
@@ -165,11 +185,13 @@ impl Relaying {
         };
         self.context.tasks.spawn(running.in_current_span());
         let _release = cancel.drop_guard();
-        self.lines
-            .insert(id, Line { url, way, commands, verdict: Some(verdict), orders, _release, opened: None });
+        let (since, verdict) = (Instant::now(), Some(verdict));
+        let (opened, told) = (None, None);
+        let line = Line { url, address, since, way, commands, verdict, orders, _release, opened, told };
+        self.lines.insert(id, line);
     }
 
-    fn report(&mut self, report: turn::Report) {
+    async fn report(&mut self, report: turn::Report) {
         let turn::Report { id, news, challenge } = report;
         let now = Instant::now();
         // What was released has nothing to say.
@@ -182,7 +204,7 @@ impl Relaying {
                 self.context.shared.reachability().learn(now, line.way.clone(), outcome, challenge);
                 self.keeper.opened(now, SystemTime::now(), id, round_trip);
             }
-            News::Failed(failure) => self.failed(now, id, &failure),
+            News::Failed(failure) => self.failed(now, id, &failure).await,
             News::Doubtful(doubt) => {
                 let words = match &doubt {
                     Doubt::Credentials(words) => words,
@@ -196,15 +218,20 @@ impl Relaying {
                 self.keeper.trusted(now, id);
             }
             News::Ended => {
-                self.lines.remove(&id);
+                self.release(id).await;
                 self.keeper.failed(now, id, &FailureKind::Unavailable);
             }
         }
     }
 
-    fn failed(&mut self, now: Instant, id: u64, failure: &Failure) {
+    async fn failed(&mut self, now: Instant, id: u64, failure: &Failure) {
         let Some(line) = self.lines.remove(&id) else { return };
+        self.gone(line.told).await;
         let was_held = line.verdict.is_none();
+        if !was_held && !self.told.contains(&line.url) {
+            let ended = Opened::Failed(failure.words.clone());
+            self.context.outcomes.allocation(&line.url, line.address, line.since, &ended);
+        }
         // A refusal is an answer too: it says nothing about the way.
         if failure.kind == FailureKind::Unavailable && !was_held {
             self.context.shared.reachability().learn(now, line.way, Outcome::Failed, None);
@@ -250,8 +277,26 @@ impl Relaying {
             local_preference,
         };
         shared.metrics.found(candidate.kind);
+        self.context.outcomes.allocation(&line.url, line.address, line.since, &Opened::Kept { relayed });
+        line.told = Some(candidate.clone());
         // Nobody waits for it if the session is over.
         let _ = self.found.send(EndpointEvent::Candidate(candidate)).await;
+    }
+
+    /// Lets go of it: its task gives it back.
+    async fn release(&mut self, id: u64) {
+        let Some(line) = self.lines.remove(&id) else { return };
+        if line.verdict.is_some() && line.opened.is_some() {
+            self.context.outcomes.allocation(&line.url, line.address, line.since, &Opened::NotNeeded);
+        }
+        self.gone(line.told).await;
+    }
+
+    async fn gone(&mut self, candidate: Option<LocalCandidate>) {
+        if let Some(candidate) = candidate {
+            // Nobody waits for it if the session is over.
+            let _ = self.found.send(EndpointEvent::CandidateGone(candidate)).await;
+        }
     }
 
     fn order(&mut self, id: u64, change: impl FnOnce(&mut Orders)) {

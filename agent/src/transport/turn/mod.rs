@@ -24,5 +24,5 @@ pub use self::{
 pub(super) use self::{
     keeper::{Action, Keeper},
     reachability::{Outcome, Reachability, Way},
-    relay::{Command, Held, News, Orders, RelayTask, Report, run, wait_until},
+    relay::{Command, Held, News, Opened, Orders, RelayTask, Report, run, wait_until},
 };

@@ -72,6 +72,19 @@ pub(in crate::transport) enum News {
     Ended,
 }
 
+/// How an attempt to get an allocation ended.
+pub(in crate::transport) enum Opened {
+    /// It is there and is kept.
+    Kept {
+        /// What peers send to.
+        relayed: SocketAddr,
+    },
+    /// It was not needed: others were better.
+    NotNeeded,
+    /// There is none; why is in words.
+    Failed(String),
+}
+
 /// What a session wants of an allocation besides packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::transport) struct Orders {

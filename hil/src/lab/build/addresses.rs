@@ -68,6 +68,16 @@ pub(super) fn wan(side: SideName, number: u8, carrier: bool) -> Ipv4Addr {
     }
 }
 
+/// The public address of a router with port mapping, instead of one for documentation: miniupnpd refuses those. It is
+/// somebody's on the real internet, whom no packet reaches: a lab has no way out.
+pub(super) fn mapped(wan: Ipv4Addr) -> Ipv4Addr {
+    match wan.octets() {
+        [198, 51, 100, number] => Ipv4Addr::new(198, 52, 100, number),
+        [203, 0, 113, number] => Ipv4Addr::new(203, 1, 113, number),
+        _ => wan,
+    }
+}
+
 /// The address of the carrier's NAT that both sides share.
 pub(super) const CARRIER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 

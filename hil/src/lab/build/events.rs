@@ -44,6 +44,7 @@ impl Lab {
             let linux = wiring.linux.clone();
             let side_wiring = wiring.side_mut(side);
             let wan = addresses::wan(side, side_wiring.next_wan, carrier);
+            let wan = if side_wiring.uplink().maps_ports { addresses::mapped(wan) } else { wan };
             let uplink = side_wiring.uplink_mut();
             if uplink.wan.is_none() {
                 let what = format!("change {} address: its network has no IPv4", whose(side));

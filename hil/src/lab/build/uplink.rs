@@ -51,7 +51,10 @@ pub fn build(
     let seed = |position| seed_of(seed, place, position);
     let access = fabric.segment();
     let segment = fabric.segment();
-    let wan = (network != Network::Ipv6).then(|| addresses::wan(name, number as u8 + 1, place.carrier));
+    let wan = (network != Network::Ipv6).then(|| {
+        let wan = addresses::wan(name, number as u8 + 1, place.carrier);
+        if maps_ports(plan) { addresses::mapped(wan) } else { wan }
+    });
     let v4 = match (has_v4.then_some(wan).flatten(), plan.routers.is_empty()) {
         (Some(wan), true) => Some(in_public(place, wan)),
         (Some(_), false) => Some(in_lan(place)),
@@ -98,7 +101,14 @@ pub fn build(
         policy,
         kind,
         wan,
+        maps_ports: maps_ports(plan),
     }
+}
+
+/// Whether some router gives ports to those who ask.
+fn maps_ports(uplink: &Uplink) -> bool {
+    let maps = |kind| matches!(kind, RouterKind::Linux { port_mapping: Some(_), .. });
+    uplink.routers.iter().any(|router| maps(router.kind))
 }
 
 /// How a host is addressed in one IP version.
@@ -178,9 +188,9 @@ fn chain(
                 }
                 Hop::Computed(fabric.nat_router(inside, beyond, nat, seed))
             }
-            RouterKind::Linux { fully_random } => {
+            RouterKind::Linux { fully_random, port_mapping } => {
                 let translation = Translation { fully_random, forwards: forwards.collect() };
-                let settings = Settings { lan, wan: external, translation };
+                let settings = Settings { lan, wan: external, translation, port_mapping };
                 let lan = fabric.endpoint(inside, vec![Ipv4Net::from(settings.lan.addr()).into()]);
                 fabric.gateway(inside, lan);
                 let wan = fabric.endpoint(beyond, vec![Ipv4Net::from(external).into()]);

@@ -104,6 +104,8 @@ pub struct UplinkWiring {
     pub kind: Option<Kind>,
     /// The public address, if there is IPv4 outside.
     pub wan: Option<Ipv4Addr>,
+    /// Whether some router gives ports to those who ask: its public address is [`addresses::mapped`].
+    pub maps_ports: bool,
 }
 
 impl Wiring {
@@ -221,8 +223,8 @@ pub fn behaviour(kind: RouterKind) -> Behaviour {
     match kind {
         RouterKind::Computed(behaviour) => behaviour,
         // As long as no two ports inside collide.
-        RouterKind::Linux { fully_random: false } => Behaviour::of(Kind::ALL[2]),
-        RouterKind::Linux { fully_random: true } => Behaviour::of(Kind::ALL[7]),
+        RouterKind::Linux { fully_random: false, .. } => Behaviour::of(Kind::ALL[2]),
+        RouterKind::Linux { fully_random: true, .. } => Behaviour::of(Kind::ALL[7]),
     }
 }
 

@@ -31,8 +31,9 @@ pub struct Translation {
 }
 
 /// The whole rule set. What comes from outside unasked is dropped before the router itself sees it: one that accepted
-/// it would know it as a connection of its own and give those inside other ports.
-pub(super) fn rules(lan: &str, wan: &str, translation: &Translation, boots: usize) -> String {
+/// it would know it as a connection of its own and give those inside other ports. `dropped`: rules for what from inside
+/// the router itself does not see.
+pub(super) fn rules(lan: &str, wan: &str, translation: &Translation, boots: usize, dropped: &str) -> String {
     let random = if translation.fully_random { "fully-random" } else { "" };
     let masquerade = match ports(boots) {
         Some(ports) => {
@@ -58,6 +59,7 @@ table ip router {{
     type filter hook input priority filter; policy accept;
     iifname {wan} ct state established,related accept;
     iifname {wan} drop;
+    {dropped}
   }}
   chain forward {{
     type filter hook forward priority filter; policy drop;
@@ -104,11 +106,11 @@ mod tests {
         let inside = "192.168.1.2:5000".parse().expect("an address");
         let forward = |protocol| Forward { protocol, port: 45_000, inside };
         let forwards = vec![forward(Protocol::Udp), forward(Protocol::Echo)];
-        let text = rules("lan0", "wan0", &Translation { fully_random: true, forwards }, 0);
+        let text = rules("lan0", "wan0", &Translation { fully_random: true, forwards }, 0, "");
         assert!(text.contains("oifname wan0 masquerade fully-random;"), "{text}");
         assert!(text.contains("iifname wan0 udp dport 45000 dnat to 192.168.1.2:5000;"), "{text}");
         assert_eq!(text.matches("dnat to").count(), 1, "{text}");
-        let text = rules("lan0", "wan0", &Translation::default(), 2);
+        let text = rules("lan0", "wan0", &Translation::default(), 2, "");
         assert!(text.contains("masquerade to :12500-14999"), "{text}");
     }
 }

@@ -41,12 +41,11 @@ const FAILED: Duration = Duration::from_millis(12_500);
 const KEEPALIVE: Duration = Duration::from_millis(500);
 /// From the start of the checks on, a direct pair is taken as soon as it works ...
 const ACCEPT_DIRECT: Duration = Duration::ZERO;
-/// ... one of an address that was not signalled yet, which may be a relay's, when a direct one that lost its first two
-/// checks to a NAT had time to answer the third ...
-const ACCEPT_UNKNOWN: Duration = Duration::from_millis(200);
-/// ... and a relay when direct ones had ten checks and did not answer: the stack does not change over from a relay that
-/// was taken too early.
-const ACCEPT_RELAY: Duration = Duration::from_millis(500);
+/// ... one of an address that was not signalled yet, where it may be a relay's, when direct ones had two checks ...
+const ACCEPT_UNKNOWN: Duration = Duration::from_millis(100);
+/// ... and a relay when they had three and did not answer: the stack does not change over from a relay that was taken
+/// too early.
+const ACCEPT_RELAY: Duration = Duration::from_millis(150);
 /// Pause between checks of a pair, as Chromium's (48 ms); the stack's own 200 ms cost that much for a check that a NAT
 /// swallows.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -261,6 +260,8 @@ async fn build(
     media.register_default_codecs()?;
     let registry = register_default_interceptors(Registry::new(), &mut media)?;
     let registry = registry.with(SLOT, Listening::new(reports));
+    let is_relay = |url: &String| url.starts_with("turn");
+    let has_relay = servers.iter().any(|server| server.urls.iter().any(is_relay));
     let policy = if relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
     let configuration =
         RTCConfigurationBuilder::new().with_ice_servers(servers).with_ice_transport_policy(policy).build();
@@ -269,7 +270,7 @@ async fn build(
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(MAX_CHECKS))
         .with_host_acceptance_min_wait(Some(ACCEPT_DIRECT))
         .with_srflx_acceptance_min_wait(Some(ACCEPT_DIRECT))
-        .with_prflx_acceptance_min_wait(Some(ACCEPT_UNKNOWN))
+        .with_prflx_acceptance_min_wait(Some(if has_relay { ACCEPT_UNKNOWN } else { ACCEPT_DIRECT }))
         .with_relay_acceptance_min_wait(Some(ACCEPT_RELAY))
         // It would not begin at all where there is no multicast, and a device hides no address.
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)

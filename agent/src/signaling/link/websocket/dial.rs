@@ -1,6 +1,10 @@
 //! One attempt to reach the hub: the request that asks, and words for what came of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail, ensure};
 use rustls::ClientConfig;
@@ -30,6 +34,24 @@ const DIAL_TIME: Duration = Duration::from_secs(15);
 const MAX_FRAME: usize = 4 * MAX_MESSAGE;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A connection that stands.
+#[derive(Debug)]
+pub(super) struct Dialed {
+    pub(super) socket: Socket,
+    /// A guess: TCP and the upgrade took one each.
+    pub(super) round_trip: Duration,
+}
+
+/// Both ends of a connection: this device's and the hub's.
+pub(super) fn ends(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
+    let tcp = match socket.get_ref() {
+        MaybeTlsStream::Plain(tcp) => tcp,
+        MaybeTlsStream::Rustls(tls) => tls.get_ref().0,
+        _ => return None,
+    };
+    tcp.local_addr().ok().zip(tcp.peer_addr().ok())
+}
 
 /// Why an attempt failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,14 +84,15 @@ impl Dialer {
         Ok(Self { request, tls })
     }
 
-    pub(super) async fn dial(&self) -> Result<Socket, Failure> {
+    pub(super) async fn dial(&self) -> Result<Dialed, Failure> {
+        let began = Instant::now();
         let config =
             WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
         let connector = self.tls.clone().map_or(Connector::Plain, Connector::Rustls);
         let connected =
             connect_async_tls_with_config(self.request.clone(), Some(config), true, Some(connector));
         match tokio::time::timeout(DIAL_TIME, connected).await {
-            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Ok((socket, _))) => Ok(Dialed { socket, round_trip: began.elapsed() / 2 }),
             Ok(Err(error)) => Err(explain(&error)),
             Err(_) => Err(Failure {
                 denied: false,

@@ -1,28 +1,26 @@
 //! The link to a remote hub by WebSocket (RFC 6455): one envelope a message, text or binary.
 //!
 //! Reconnects by itself with back-off and jitter. A lost connection ends no session: the sessions see
-//! [`LinkEvent::Down`] and [`LinkEvent::Up`], and messages wait meanwhile, up to the bounded queue.
+//! [`LinkEvent::Down`] and [`LinkEvent::Up`], and messages wait meanwhile, up to the bounded queue. A connection that may
+//! be dead, or that goes a way that the kernel would not go any more, is replaced by a second one as soon as that stands.
 
 mod dial;
 mod liveness;
+mod rescue;
 mod tls;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use self::{
-    dial::{Dialer, Failure, Socket, exposes_token},
+    dial::{Dialed, Dialer, Failure, Socket, ends, exposes_token},
     liveness::{Liveness, Pace, Pulse},
 };
 use super::{
@@ -99,58 +97,94 @@ impl Hub {
     /// Until the sessions let go of the link; `None` says just that.
     async fn run(mut self, mut carrier: Carrier) -> Option<()> {
         let mut connections = 0_u64;
+        let mut hurried = false;
         loop {
-            let retry = match meanwhile(&mut carrier, &mut self.backlog, self.dialer.dial()).await? {
-                Ok(socket) => {
-                    if connections > 0 {
-                        self.metrics.reconnects.inc();
+            let mut dialed = self.dial(&mut carrier, hurried).await?;
+            let (retry, denied) = loop {
+                match dialed {
+                    Ok(connection) => {
+                        if connections > 0 {
+                            self.metrics.reconnects.inc();
+                        }
+                        connections += 1;
+                        match self.hold(connection, &mut carrier).await? {
+                            Some(another) => dialed = Ok(another),
+                            None => break (self.backoff.failed(Instant::now(), random()), false),
+                        }
                     }
-                    connections += 1;
-                    self.hold(socket, &mut carrier).await?;
-                    self.backoff.failed(Instant::now(), random())
-                }
-                Err(Failure { denied, words }) => {
-                    self.log_failure(words);
-                    let now = Instant::now();
-                    if denied {
-                        self.backoff.denied(now, random())
-                    } else {
-                        self.backoff.failed(now, random())
-                    }
+                    Err(failure) => break (self.put_off(&failure), failure.denied),
                 }
             };
-            let pause = tokio::time::sleep_until(retry.into());
-            meanwhile(&mut carrier, &mut self.backlog, pause).await?;
+            let doubt = Arc::clone(&carrier.doubt);
+            let pause = async {
+                tokio::select! {
+                    () = tokio::time::sleep_until(retry.into()) => false,
+                    // A session waits for the link, or the network is another one.
+                    _ = doubt.next(), if !denied => true,
+                }
+            };
+            hurried = meanwhile(&mut carrier, &mut self.backlog, pause).await?;
         }
     }
 
-    /// One connection, from its beginning to its loss.
-    async fn hold(&mut self, socket: Socket, carrier: &mut Carrier) -> Option<()> {
+    /// One attempt; many if a session waits for the link.
+    async fn dial(&mut self, carrier: &mut Carrier, hurried: bool) -> Option<Result<Dialed, Failure>> {
+        let (dialer, doubt) = (&self.dialer, Arc::clone(&carrier.doubt));
+        let dialing = async {
+            if !hurried {
+                tokio::select! {
+                    done = dialer.dial() => return done,
+                    _ = doubt.next() => {}
+                }
+            }
+            rescue::hurry(dialer).await
+        };
+        meanwhile(carrier, &mut self.backlog, dialing).await
+    }
+
+    /// Tells of a failed attempt; when to make the next.
+    fn put_off(&mut self, failure: &Failure) -> Instant {
+        self.log_failure(&failure.words);
+        let now = Instant::now();
+        if failure.denied { self.backoff.denied(now, random()) } else { self.backoff.failed(now, random()) }
+    }
+
+    /// One connection, from its beginning to its loss, or to another one that takes its place.
+    async fn hold(&mut self, connection: Dialed, carrier: &mut Carrier) -> Option<Option<Dialed>> {
         self.last_failure = None;
         self.backoff.connected(Instant::now());
         tracing::info!("connected to the hub {}", self.name);
         tell(carrier, &mut self.backlog, LinkEvent::Up).await?;
         self.metrics.up.set(1);
-        let liveness = Arc::new(Mutex::new(Liveness::new(self.pace, Instant::now())));
-        let (sink, stream) = socket.split();
+        let ends = ends(&connection.socket);
+        let liveness = Liveness::new(self.pace, connection.round_trip, Instant::now());
+        let liveness = Arc::new(watch::Sender::new(liveness));
+        let (sink, stream) = connection.socket.split();
         let mut ear = SocketEar { stream, liveness: Arc::clone(&liveness), broken: None };
-        let mut pen = SocketPen { sink, liveness, begun: false, doubt: Arc::clone(&carrier.doubt) };
-        let end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake).await;
+        let mut pen = SocketPen { sink, liveness: Arc::clone(&liveness), begun: false, hastened: false };
+        let doubt = Arc::clone(&carrier.doubt);
+        let end = tokio::select! {
+            end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake) => end,
+            another = rescue::another(&self.dialer, &doubt, &liveness, ends) => {
+                tracing::info!("the old connection to the hub is given up for a new one");
+                return Some(Some(another));
+            }
+        };
         self.metrics.up.set(0);
         match end {
             End::Released => return None,
-            End::Eof => self.log_failure("the hub closed the connection".into()),
-            End::Lost(why) => self.log_failure(why),
+            End::Eof => self.log_failure("the hub closed the connection"),
+            End::Lost(why) => self.log_failure(&why),
         }
-        tell(carrier, &mut self.backlog, LinkEvent::Down).await
+        tell(carrier, &mut self.backlog, LinkEvent::Down).await.map(|()| None)
     }
 
-    fn log_failure(&mut self, words: String) {
-        if self.last_failure.as_ref() == Some(&words) {
+    fn log_failure(&mut self, words: &str) {
+        if self.last_failure.as_deref() == Some(words) {
             tracing::debug!("hub {}: {words}", self.name);
         } else {
             tracing::warn!("hub {}: {words}; trying again, live sessions go on", self.name);
-            self.last_failure = Some(words);
+            self.last_failure = Some(words.to_owned());
         }
     }
 }
@@ -160,13 +194,9 @@ fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX / 2)
 }
 
-fn lock(liveness: &Mutex<Liveness>) -> MutexGuard<'_, Liveness> {
-    liveness.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct SocketEar {
     stream: SplitStream<Socket>,
-    liveness: Arc<Mutex<Liveness>>,
+    liveness: Arc<watch::Sender<Liveness>>,
     broken: Option<String>,
 }
 
@@ -187,7 +217,7 @@ impl Ear for SocketEar {
                 Some(Err(e)) => return Heard::Over(End::Lost(format!("the connection broke: {e}"))),
                 None => return Heard::Over(End::Eof),
             };
-            lock(&self.liveness).heard(Instant::now());
+            self.liveness.send_modify(|state| state.heard(Instant::now()));
             match message {
                 Message::Text(text) => return Heard::Message(Bytes::from(text)),
                 Message::Binary(bytes) => return Heard::Message(bytes),
@@ -206,27 +236,62 @@ impl Ear for SocketEar {
 
 struct SocketPen {
     sink: SplitSink<Socket, Message>,
-    liveness: Arc<Mutex<Liveness>>,
+    liveness: Arc<watch::Sender<Liveness>>,
     /// The message is in the socket's buffer already and needs only be flushed.
     begun: bool,
-    doubt: Arc<Notify>,
+    hastened: bool,
 }
 
 impl SocketPen {
     /// Runs until the hub was silent for too long.
-    async fn dead(liveness: &Mutex<Liveness>) -> String {
+    async fn dead(liveness: &watch::Sender<Liveness>) -> String {
         loop {
-            let at = lock(liveness).dead();
+            let at = liveness.borrow().dead();
             if Instant::now() >= at {
                 return "the hub has been silent for too long".into();
             }
             tokio::time::sleep_until(at.into()).await;
         }
     }
+
+    /// Pings when it is time, until `enough`.
+    async fn pulse(&mut self, enough: impl Fn(&Liveness) -> bool + Send) -> Result<(), String> {
+        let Self { sink, liveness, .. } = self;
+        let mut state = liveness.subscribe();
+        loop {
+            let due = {
+                let now = state.borrow_and_update();
+                if enough(&now) {
+                    return Ok(());
+                }
+                now.due()
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {}
+                _ = state.changed() => continue,
+            }
+            let mut pulse = Pulse::Wait;
+            liveness.send_modify(|state| pulse = state.pulse(Instant::now()));
+            match pulse {
+                Pulse::Wait => {}
+                Pulse::Dead => return Err("the hub has been silent for too long".into()),
+                Pulse::Ping => tokio::select! {
+                    done = sink.send(Message::Ping(Bytes::new())) => {
+                        done.map_err(|e| format!("the connection broke: {e}"))?;
+                    }
+                    why = Self::dead(liveness) => return Err(why),
+                },
+            }
+        }
+    }
 }
 
 impl Pen for SocketPen {
     async fn write(&mut self, json: &str) -> Result<(), String> {
+        // What is written to a connection that is dead is lost.
+        if !self.hastened {
+            self.pulse(|state| !state.holds()).await?;
+        }
         let Self { sink, liveness, begun, .. } = self;
         let out = async {
             if !*begun {
@@ -244,25 +309,11 @@ impl Pen for SocketPen {
     }
 
     async fn tend(&mut self) -> Result<(), String> {
-        let Self { sink, liveness, doubt, .. } = self;
-        loop {
-            let due = lock(liveness).due();
-            tokio::select! {
-                () = tokio::time::sleep_until(due.into()) => {}
-                () = doubt.notified() => lock(liveness).doubt(Instant::now()),
-            }
-            let pulse = lock(liveness).pulse(Instant::now());
-            match pulse {
-                Pulse::Wait => {}
-                Pulse::Dead => return Err("the hub has been silent for too long".into()),
-                Pulse::Ping => tokio::select! {
-                    done = sink.send(Message::Ping(Bytes::new())) => {
-                        done.map_err(|e| format!("the connection broke: {e}"))?;
-                    }
-                    why = Self::dead(liveness) => return Err(why),
-                },
-            }
-        }
+        self.pulse(|_| false).await
+    }
+
+    fn hasten(&mut self) {
+        self.hastened = true;
     }
 
     async fn close(&mut self) {

@@ -243,7 +243,37 @@ async fn a_doubt_asks_the_hub_at_once() {
     let mut link = connect(&options(url), LinkMetrics::default()).unwrap();
     let mut hub = accept(&listener).await;
     assert_eq!(event(&mut link).await, LinkEvent::Up);
-    link.doubt.notify_one();
+    link.doubt.raise();
     let ping = timeout(Duration::from_secs(5), hub.next()).await.unwrap();
     assert!(matches!(ping, Some(Ok(Message::Ping(_)))), "{ping:?}");
+}
+
+#[tokio::test]
+async fn a_hub_that_does_not_answer_a_doubt_is_dialled_again_and_gets_what_was_held_back() {
+    let (listener, url) = listener().await;
+    let metrics = LinkMetrics::default();
+    let mut link = connect(&options(url), metrics.clone()).unwrap();
+    // Not read from any more: no pong comes.
+    let _silent = accept(&listener).await;
+    assert_eq!(event(&mut link).await, LinkEvent::Up);
+    link.doubt.raise();
+    // The doubt comes first, and what is said after it must not go into the old connection.
+    tokio::task::yield_now().await;
+    let mut hub = accept(&listener).await;
+    link.outbox.send(bye("a")).await.unwrap();
+    assert_eq!(event(&mut link).await, LinkEvent::Up);
+    assert_eq!(got(&mut hub).await, Some(bye("a")));
+    assert_eq!(metrics.reconnects.get(), 1);
+}
+
+#[tokio::test]
+async fn a_hub_that_answers_a_doubt_keeps_its_connection_and_gets_what_was_held_back() {
+    let (listener, url) = listener().await;
+    let mut link = connect(&options(url), LinkMetrics::default()).unwrap();
+    let mut hub = accept(&listener).await;
+    assert_eq!(event(&mut link).await, LinkEvent::Up);
+    link.doubt.raise();
+    link.doubt.moved();
+    link.outbox.send(bye("a")).await.unwrap();
+    assert_eq!(got(&mut hub).await, Some(bye("a")));
 }

@@ -1,0 +1,91 @@
+//! Ports that routers hold open, as candidates: known ones at once, others when they come.
+
+use std::{collections::VecDeque, future::pending, net::SocketAddr, sync::Arc};
+
+use tokio::sync::watch;
+
+use crate::transport::{
+    candidate::{CandidateKind, LocalCandidate, Protocol},
+    mapping::Mapping,
+    shared::Shared,
+};
+
+/// By so much server-reflexive candidates come after these, which let every viewer in: more than there are sockets.
+pub(super) const BETTER: u16 = 32;
+/// Candidates of a session. A router that gives another port ever again gets no further.
+const MAX_TOLD: usize = 16;
+
+/// The mappings that a session has not told its viewer yet.
+pub(super) struct Mapped {
+    mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
+    shared: Arc<Shared>,
+    waiting: VecDeque<LocalCandidate>,
+    told: Vec<Mapping>,
+}
+
+impl Mapped {
+    /// `None`: no router is asked.
+    pub fn new(mappings: Option<watch::Receiver<Arc<[Mapping]>>>, shared: Arc<Shared>) -> Self {
+        let mut mapped = Self { mappings, shared, waiting: VecDeque::new(), told: Vec::new() };
+        mapped.look();
+        mapped
+    }
+
+    /// Whether all that is known was told.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The sockets are others: what leads to them is told again.
+    pub fn look_again(&mut self) {
+        self.told.clear();
+        self.look();
+    }
+
+    /// The next one. Can be dropped at any time without loss.
+    pub async fn next(&mut self) -> LocalCandidate {
+        loop {
+            if let Some(candidate) = self.waiting.pop_front() {
+                return candidate;
+            }
+            match &mut self.mappings {
+                // An error: nothing is held any more.
+                Some(mappings) => match mappings.changed().await {
+                    Ok(()) => self.look(),
+                    Err(_) => self.mappings = None,
+                },
+                None => pending().await,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let Some(mappings) = &mut self.mappings else { return };
+        for mapping in mappings.borrow_and_update().iter() {
+            if self.told.contains(mapping) || self.told.len() >= MAX_TOLD {
+                continue;
+            }
+            self.told.push(*mapping);
+            self.waiting.extend(candidate(&self.shared, mapping));
+        }
+    }
+}
+
+/// `None`: the mapping leads to no socket of the shared port, or the address outside is the device's own.
+fn candidate(shared: &Shared, mapping: &Mapping) -> Option<LocalCandidate> {
+    let is_own = |ip| shared.sockets().all().any(|socket| socket.local.ip() == ip);
+    if mapping.protocol != Protocol::Udp || is_own(mapping.external.ip()) {
+        return None;
+    }
+    let base: SocketAddr = mapping.local;
+    let preference = shared.socket(base)?.preference;
+    Some(LocalCandidate {
+        kind: CandidateKind::ServerReflexive,
+        protocol: Protocol::Udp,
+        address: mapping.external,
+        base,
+        related: Some(base),
+        server: Some(mapping.kind.as_str().into()),
+        local_preference: preference,
+    })
+}

@@ -1,0 +1,139 @@
+//! UPnP-IGD, version 1 and 2, with one router, by the crate `igd-next`: it bounds what it reads to 1 MiB, takes only
+//! descriptions from whoever answered the search, and each request to 10 s.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+
+use igd_next::{
+    AddAnyPortError, AddPortError, GetExternalIpError, PortMappingProtocol, RequestError, SearchOptions,
+    aio::{
+        Gateway,
+        tokio::{Tokio, search_gateway},
+    },
+};
+
+use super::{
+    speak::Place,
+    types::{Granted, Problem, Wanted},
+};
+use crate::transport::candidate::Protocol;
+
+/// UDA 1.1 section 1.3.2: where searches go, and the port of those that go to one device.
+const MULTICAST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 255, 255, 250), 1900);
+/// Time for the search with the two documents that it fetches. Answers may take the 2 or 3 s of MX (UDA 1.1 section 1.3.2).
+const SEARCH: Duration = Duration::from_secs(6);
+/// What the router's pages call the mapping.
+const NAME: &str = "p2pcam";
+
+/// A router that is spoken with by UPnP.
+#[derive(Debug)]
+pub(super) struct Upnp {
+    gateway: Gateway<Tokio>,
+    local: Ipv4Addr,
+    /// It knows only mappings without an end: one is to be deleted, or stays.
+    permanent: bool,
+}
+
+impl Upnp {
+    /// Looks for the router. Some answer only to multicast, others only to what is sent to them alone.
+    pub async fn search(place: Place) -> Result<Self, Problem> {
+        let alone = SocketAddrV4::new(place.gateway, MULTICAST.port());
+        let gateway = tokio::select! {
+            Some(gateway) = search(place, MULTICAST) => gateway,
+            Some(gateway) = search(place, alone) => gateway,
+            else => return Err(Problem::NoAnswer),
+        };
+        Ok(Self { gateway, local: place.local, permanent: false })
+    }
+
+    /// Makes or renews a mapping.
+    pub async fn map(&mut self, wanted: &Wanted) -> Result<Granted, Problem> {
+        let outside = match self.gateway.get_external_ip().await {
+            Ok(IpAddr::V4(ip)) => ip,
+            Ok(IpAddr::V6(ip)) => {
+                return Err(Problem::refused(format!("its address outside is {ip}, for a port of IPv4")));
+            }
+            Err(GetExternalIpError::ActionNotAuthorized) => {
+                return Err(Problem::refused("its settings forbid asking for its address outside"));
+            }
+            Err(GetExternalIpError::RequestError(error)) => return Err(request(&error)),
+        };
+        let port = match self.add(wanted).await {
+            Err(AddPortError::OnlyPermanentLeasesSupported) if !self.permanent => {
+                self.permanent = true;
+                self.add(wanted).await
+            }
+            other => other,
+        };
+        let port = match port {
+            Ok(port) => port,
+            Err(AddPortError::PortInUse) => self.add_any(wanted).await?,
+            Err(AddPortError::RequestError(error)) => return Err(request(&error)),
+            Err(error) => return Err(Problem::refused(error.to_string())),
+        };
+        Ok(Granted { external: SocketAddrV4::new(outside, port), lifetime: wanted.lifetime })
+    }
+
+    /// Deletes a mapping.
+    pub async fn unmap(&self, protocol: Protocol, external_port: u16) -> Result<(), Problem> {
+        let removed = self.gateway.remove_port(upnp(protocol), external_port).await;
+        removed.map_err(|error| Problem::refused(error.to_string()))
+    }
+
+    async fn add(&self, wanted: &Wanted) -> Result<u16, AddPortError> {
+        let (port, protocol) = (wanted.external.port(), upnp(wanted.protocol));
+        let local = SocketAddr::from((self.local, wanted.internal_port));
+        self.gateway.add_port(protocol, port, local, self.lease(wanted), NAME).await?;
+        Ok(port)
+    }
+
+    async fn add_any(&self, wanted: &Wanted) -> Result<u16, Problem> {
+        let local = SocketAddr::from((self.local, wanted.internal_port));
+        let added = self.gateway.add_any_port(upnp(wanted.protocol), local, self.lease(wanted), NAME).await;
+        added.map_err(|error| match error {
+            AddAnyPortError::RequestError(error) => request(&error),
+            error => Problem::refused(error.to_string()),
+        })
+    }
+
+    /// Zero is for ever (WANIPConnection:1 section 2.2.21).
+    fn lease(&self, wanted: &Wanted) -> u32 {
+        if self.permanent { 0 } else { wanted.lifetime_s() }
+    }
+}
+
+async fn search(place: Place, to: SocketAddrV4) -> Option<Gateway<Tokio>> {
+    let mut options = SearchOptions::default();
+    options.bind_addr = (place.local, 0).into();
+    options.broadcast_address = to.into();
+    options.timeout = Some(SEARCH);
+    let gateway = search_gateway(options).await.ok()?;
+    // Anybody on the link can answer; only the router opens ports of the way out.
+    (gateway.addr.ip() == IpAddr::V4(place.gateway)).then_some(gateway)
+}
+
+fn request(error: &RequestError) -> Problem {
+    match error {
+        RequestError::ErrorCode(code, words) => {
+            Problem::refused(format!("error {code}: {}", printable(words)))
+        }
+        RequestError::IoError(_) | RequestError::HyperError(_) | RequestError::HyperClientError(_) => {
+            Problem::NoAnswer
+        }
+        error => Problem::refused(printable(&error.to_string())),
+    }
+}
+
+/// A router's words, fit for a log.
+fn printable(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+fn upnp(protocol: Protocol) -> PortMappingProtocol {
+    match protocol {
+        Protocol::Udp => PortMappingProtocol::UDP,
+        Protocol::Tcp => PortMappingProtocol::TCP,
+    }
+}
