@@ -113,8 +113,16 @@ async fn the_network_check_tells_what_the_lab_has_built() {
         assert_eq!(told["nat"][0]["translated"], true);
     }
     for (what, routers, expected) in [
-        ("Linux, masquerade", vec![RouterKind::Linux { fully_random: false }], "EIM/APDF"),
-        ("Linux, fully-random", vec![RouterKind::Linux { fully_random: true }], "APDM/APDF"),
+        (
+            "Linux, masquerade",
+            vec![RouterKind::Linux { fully_random: false, port_mapping: None }],
+            "EIM/APDF",
+        ),
+        (
+            "Linux, fully-random",
+            vec![RouterKind::Linux { fully_random: true, port_mapping: None }],
+            "APDM/APDF",
+        ),
         // The stricter of the two counts.
         (
             "a restricted home router behind a symmetric carrier",
