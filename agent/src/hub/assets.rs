@@ -31,12 +31,13 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 11] = [
+static ASSETS: [Asset; 12] = [
     asset!("/", HTML, "index.html"),
     asset!("/page.css", CSS, "page.css"),
     asset!("/icon.svg", SVG, "icon.svg"),
     asset!("/main.js", JS, "main.js"),
     asset!("/errors.js", JS, "errors.js"),
+    asset!("/mending.js", JS, "mending.js"),
     asset!("/microphone.js", JS, "microphone.js"),
     asset!("/session.js", JS, "session.js"),
     asset!("/signaling.js", JS, "signaling.js"),

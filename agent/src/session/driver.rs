@@ -29,7 +29,7 @@ use crate::{
         link::Doubt,
         message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
     },
-    transport::{Endpoint, EndpointEvent, Servers},
+    transport::{Endpoint, EndpointEvent, Servers, tcp::NextPicture},
 };
 
 /// A talker that sends nothing for this long gives the speaker back.
@@ -202,8 +202,9 @@ impl Session {
     }
 
     fn transmit(&self, peer: &mut Peer) {
+        let mut batch = self.endpoint.batch();
         while let Some(out) = peer.poll_transmit() {
-            self.endpoint.send(out.path, &out.data);
+            batch.push(out.path, out.data);
         }
     }
 
@@ -416,6 +417,7 @@ impl Session {
             info!("the viewer looks for a new path (ICE restart)");
             self.shared.metrics.restarts.inc();
             run.roaming.restarted(arrived);
+            self.endpoint.refresh();
             run.trickle.restart();
             self.tell_candidates(&run.trickle, peer);
         } else {
@@ -432,8 +434,14 @@ impl Session {
         };
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
-            send_picture(peer, Instant::now(), &unit);
-            run.sending = Some((unit, Instant::now()));
+            match self.endpoint.next_picture(unit.keyframe) {
+                NextPicture::Send => {
+                    send_picture(peer, Instant::now(), &unit);
+                    run.sending = Some((unit, Instant::now()));
+                }
+                NextPicture::Skip => {}
+                NextPicture::Renew => run.video.iter().for_each(VideoSubscription::request_keyframe),
+            }
         } else if !run.warm_up.keep(unit) {
             // It takes long: the camera sleeps again until there is a path.
             run.video = None;

@@ -13,12 +13,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
+    batch::{Batch, Train},
     candidate::{LocalCandidate, Path, Protocol},
-    demux::EndpointId,
+    demux::{EndpointId, Packet, classify},
+    mdns::Disguise,
     metrics,
     nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
     server::Servers,
+    sockets::Socket,
+    tcp::NextPicture,
     turn::Command,
 };
 
@@ -83,9 +87,12 @@ pub struct Endpoint {
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
     pub(super) refresh: Arc<Notify>,
+    pub(super) disguise: Disguise,
     pub(super) outcomes: Outcomes,
     /// Not for those that ask no servers.
     servers: Option<watch::Sender<Servers>>,
+    /// By which media was sent last.
+    media: Mutex<Option<Path>>,
     _cancel: DropGuard,
 }
 
@@ -100,8 +107,22 @@ impl Endpoint {
         cancel: CancellationToken,
     ) -> Self {
         let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
-        let outcomes = Outcomes::default();
-        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, servers, _cancel }
+        let disguise = Disguise::new(direct.then(|| inner.mdns.clone()));
+        let (outcomes, media) = (Outcomes::default(), Mutex::default());
+        Self {
+            id,
+            direct,
+            inner,
+            findings,
+            datagrams,
+            relays,
+            refresh,
+            disguise,
+            outcomes,
+            servers,
+            media,
+            _cancel,
+        }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -127,6 +148,9 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
+        if matches!(classify(data), Packet::Media) {
+            *self.media.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+        }
         if path.protocol == Protocol::Tcp {
             shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
             return;
@@ -150,6 +174,21 @@ impl Endpoint {
         shared.metrics.drop_one(why);
     }
 
+    /// Sends several datagrams, those that can in one call: see [`Batch`].
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// The socket of the shared port that datagrams by `path` leave from, if it is one of this session's.
+    pub(super) fn socket(&self, path: Path) -> Option<Arc<Socket>> {
+        let is_mine = self.direct && path.protocol == Protocol::Udp;
+        is_mine.then(|| self.inner.shared.socket(path.local)).flatten()
+    }
+
+    pub(super) fn send_train(&self, socket: &Socket, train: &Train) {
+        self.inner.shared.transmit_train(socket, train);
+    }
+
     /// Tells an address of the viewer, so that TURN servers let it through early.
     pub fn remote_candidate(&self, address: SocketAddr) {
         let peer = address.ip();
@@ -162,6 +201,16 @@ impl Endpoint {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
         }
+    }
+
+    /// How many servers are asked for this session.
+    pub fn servers_asked(&self) -> usize {
+        self.outcomes.asked()
+    }
+
+    /// Whether the policy allows other ways than relays.
+    pub fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// Asks all STUN servers again, from all addresses, as before an ICE restart: a NAT may show other addresses than at
@@ -192,6 +241,17 @@ impl Endpoint {
                 old.clone_from(servers);
                 is_new
             });
+        }
+    }
+
+    /// What is to be done with the next picture: over TCP, a viewer that is behind is not sent what it cannot show.
+    pub fn next_picture(&self, keyframe: bool) -> NextPicture {
+        let media = *self.media.lock().unwrap_or_else(PoisonError::into_inner);
+        match media {
+            Some(path) if path.protocol == Protocol::Tcp => {
+                self.inner.shared.tcp.next_picture(Instant::now(), path, keyframe)
+            }
+            _ => NextPicture::Send,
         }
     }
 

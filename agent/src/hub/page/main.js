@@ -1,6 +1,7 @@
 // The page's course: hub, sessions, and what the viewer wants, brought together.
 
 import { ERRORS, HARMLESS, MICROPHONE, TRY_AGAIN } from './errors.js';
+import { Mending } from './mending.js';
 import { Microphone } from './microphone.js';
 import { Session } from './session.js';
 import { Signaling } from './signaling.js';
@@ -13,8 +14,6 @@ const STATS_MS = 1000;
 const STALLED_MS = 2500;
 // From the click to a path. Longer than ICE needs, shorter than patience.
 const CONNECT_MS = 20_000;
-// Chances for an ICE restart before the session is made anew.
-const RESTART_MS = 4000;
 // Pause before the next session after one that broke; doubled each time, up to the last.
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
@@ -41,8 +40,8 @@ let failures = 0;
 let pausing = false;
 /** What the camera said of its privacy switch, in words; it stands as long as it holds. */
 let privacy = '';
-/** New candidates were asked for and have not brought the path back yet. */
-let repairing = false;
+/** Looks after the path of the session that runs, from its first picture on. */
+let mending = null;
 const timers = {};
 const statistics = new Statistics();
 let latest = null;
@@ -87,7 +86,7 @@ function openHub() {
         sessionStorage.setItem(TOKEN_KEY, token);
         if (interrupted || (wanted && state === 'hubLost')) want();
         // A hub that is full lets in and sends away again: what it said stays to be read.
-        if (running?.firstPictureMs != null && !running.isConnected) repair(running);
+        mending?.hubIsBack();
         if (!running && state !== 'tooMany') show(wanted ? 'linking' : 'ready');
       },
       message: onMessage,
@@ -95,6 +94,8 @@ function openHub() {
         nextOffer = null;
         discardPrepared();
         if (running?.isConnected) ui.notice(t('hubLostNotice'), true);
+        // Many a path comes back by itself, so the last picture stays until it is given up.
+        else if (mending) show('reconnecting');
         else {
           endRunning();
           if (state !== 'tooMany') show('hubLost');
@@ -122,7 +123,7 @@ function useToken(word) {
   signaling.open();
 }
 
-function onMessage({ session: id, connect, description, candidate, notice, error, bye }) {
+function onMessage({ session: id, connect, description, candidate, restart, notice, error, bye }) {
   if (connect) {
     if (running && id === running.id) return running.renew(connect);
     nextOffer = { id, connect };
@@ -141,6 +142,11 @@ function onMessage({ session: id, connect, description, candidate, notice, error
     if (/^privacy-/.test(notice.code)) tellPrivacy(notice.code === 'privacy-on');
     if (/^path-/.test(notice.code)) running.verdict = notice.message;
     if (notice.code === 'path-none' && state === 'connecting') show('connecting', notice.message);
+    return;
+  }
+  if (restart) {
+    console.info(`the camera asks for a new path: ${restart.reason}`);
+    mending?.mend();
     return;
   }
   if (bye) {
@@ -242,6 +248,10 @@ function firstPicture(session) {
   session.firstPictureMs = performance.now() - session.startedAt;
   calm('connect');
   failures = 0;
+  mending = new Mending(session, {
+    canAsk: () => signaling.isOpen,
+    lost: () => session === running && relaunch(),
+  });
   lastFrameAt = performance.now();
   ui.picture(true);
   show('live');
@@ -250,36 +260,20 @@ function firstPicture(session) {
 function onConnection(session) {
   switch (session.pc.connectionState) {
     case 'connected':
-      calm('restart');
-      repairing = false;
       lastFrameAt = performance.now();
       if (state === 'reconnecting') show(session.firstPictureMs === null ? 'connecting' : 'live');
       break;
     case 'disconnected':
     case 'failed':
-      if (session.firstPictureMs !== null) repair(session);
-      else if (session.pc.connectionState === 'failed') giveUp('noPath', session.verdict);
+      if (mending) {
+        show('reconnecting');
+        mending.mend();
+      } else if (session.pc.connectionState === 'failed') giveUp('noPath', session.verdict);
       break;
     case 'closed':
       relaunch();
       break;
   }
-}
-
-/** New candidates over the same session if the hub is there to carry them; a new session if that does not help. */
-function repair(session) {
-  const failed = session.pc.connectionState === 'failed';
-  if (!signaling.isOpen) {
-    // Many a path comes back by itself, so the last picture stays until it is given up.
-    if (!failed) return show('reconnecting');
-    endRunning();
-    return show('hubLost');
-  }
-  if (repairing) return failed ? relaunch() : undefined;
-  show('reconnecting');
-  repairing = true;
-  session.restart().catch(() => session === running && relaunch());
-  after('restart', RESTART_MS, () => session === running && !session.isConnected && relaunch());
 }
 
 /** Ends what runs and takes the next chance by itself, later each time. */
@@ -314,8 +308,10 @@ function sayBye(why) {
 }
 
 function endRunning() {
-  calm('connect', 'restart', 'retry');
-  pausing = repairing = false;
+  calm('connect', 'retry');
+  mending?.stop();
+  mending = null;
+  pausing = false;
   running?.close();
   running = null;
   latest = null;

@@ -11,6 +11,10 @@ function iceServers({ stun, iceServers = [] } = {}) {
   return servers;
 }
 
+// An answer that takes so many times as long as the first one was lost, but not earlier and not later than this.
+const ANSWERS = 3;
+const ANSWER_MS = [200, 1000];
+
 export class Session {
   id = null;
   startedAt = null;
@@ -23,6 +27,9 @@ export class Session {
   #outbox = [];
   #inbox = [];
   #chain = Promise.resolve();
+  /** When the last offer went out, and how long the first answer took. */
+  #offeredAt = null;
+  #answerMs = null;
 
   /**
    * options: { relayOnly, withoutH264 }; hooks: send(envelope), track(), changed(), broke(error).
@@ -102,6 +109,7 @@ export class Session {
     this.hooks.send({ session: this.id, connect: {} });
     const description = await this.#ready;
     this.hooks.send({ session: this.id, description });
+    this.#offeredAt = performance.now();
     const waiting = this.#outbox;
     this.#outbox = null;
     waiting.forEach((body) => this.hooks.send({ session: this.id, ...body }));
@@ -119,6 +127,7 @@ export class Session {
     if (pc.signalingState === 'closed') return;
     // An answer that no offer waits for; an offer of the device (ICE restart) is always taken, ours is rolled back.
     if (description.type === 'answer' && pc.signalingState !== 'have-local-offer') return;
+    if (description.type === 'answer') this.#answerMs ??= performance.now() - this.#offeredAt;
     await pc.setRemoteDescription(description);
     if (description.type === 'offer') {
       await pc.setLocalDescription();
@@ -141,10 +150,41 @@ export class Session {
     }
   }
 
-  /** New candidates over the same session, after a network change. */
-  async restart() {
-    await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
-    this.#say({ description: { type: 'offer', sdp: this.pc.localDescription.sdp } });
+  get isUnanswered() {
+    return this.pc.signalingState === 'have-local-offer';
+  }
+
+  /** Time in which the answer to an offer that is out may still come; 0 if there is none, or it was lost. */
+  get patienceMs() {
+    if (!this.isUnanswered) return 0;
+    const [least, most] = ANSWER_MS;
+    const allowed = Math.min(Math.max(ANSWERS * (this.#answerMs ?? most), least), most);
+    return Math.max(this.#offeredAt + allowed - performance.now(), 0);
+  }
+
+  /** New candidates over the same session, after a network change. An offer that has no answer yet is taken back. */
+  restart() {
+    const done = this.#chain.then(() => this.#restart());
+    this.#chain = done.catch(() => {});
+    return done;
+  }
+
+  async #restart() {
+    const { pc } = this;
+    if (pc.signalingState === 'closed') return;
+    if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
+    await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+    this.#offeredAt = performance.now();
+    this.#say({ description: { type: 'offer', sdp: pc.localDescription.sdp } });
+  }
+
+  /** Packets of picture and sound so far. */
+  async packets() {
+    let count = 0;
+    for (const figure of (await this.pc.getStats()).values()) {
+      if (figure.type === 'inbound-rtp') count += figure.packetsReceived ?? 0;
+    }
+    return count;
   }
 
   talk(track) {

@@ -23,6 +23,8 @@ impl Session {
                         debug!("asks the viewer for a new path again: {reason}");
                     }
                     self.shared.metrics.restarts_asked.inc();
+                    // What NATs show of this device may be another address now: it is known when the offer comes.
+                    self.endpoint.refresh();
                     self.send(Body::Restart(Restart { reason }));
                 }
             }
@@ -40,6 +42,8 @@ impl Session {
             Change::Link { up } => roaming.link(Instant::now(), up),
             Change::Network => {
                 let local = peer.and_then(Peer::path_in_use).map(|path| path.local.ip());
+                // Before anything is said about it: it would go the old way.
+                self.doubt.moved();
                 if let Some(why) = self.surroundings.take_in(local) {
                     roaming.leave(why);
                 }

@@ -18,8 +18,6 @@ pub(super) use self::surroundings::{LinkState, Surroundings};
 const REPEAT: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// Time for the checks after an ICE restart, relays included, before another is asked for.
 const CHECKS: Duration = Duration::from_secs(3);
-/// The link came back: whoever asked less than this ago did it on this connection.
-const JUST_ASKED: Duration = Duration::from_millis(300);
 /// After so long without a request the next one is a first one.
 const STEADY: Duration = Duration::from_secs(10);
 /// Between doubts of the link.
@@ -92,7 +90,10 @@ impl Roaming {
     pub(super) fn link(&mut self, now: Instant, up: bool) {
         self.linked = up;
         // What was asked before may have gone into the old connection, and the viewer's offer too.
-        if up && !self.asked.is_some_and(|at| now.saturating_duration_since(at) < JUST_ASKED) {
+        if up && self.live && self.doubted.is_some() {
+            self.leave.get_or_insert("the viewer is silent, and the link to the server broke");
+        }
+        if up {
             self.next = now;
         }
     }

@@ -80,6 +80,16 @@ fn a_link_that_is_back_means_nothing_where_the_viewer_is_heard() {
 }
 
 #[test]
+fn a_link_that_broke_with_a_viewer_that_is_a_doubt_needs_no_longer_silence() {
+    let (now, mut roaming) = watched();
+    let all = wishes(&mut roaming, now, 0, 400);
+    assert!(matches!(all[..], [(_, "doubt")]), "{all:?}");
+    roaming.link(now + 410 * MS, false);
+    roaming.link(now + 450 * MS, true);
+    assert_eq!(restarts(&wishes(&mut roaming, now, 450, 460)), [450]);
+}
+
+#[test]
 fn an_address_that_is_gone_is_not_waited_for() {
     let (now, mut roaming) = watched();
     roaming.leave("its address is gone");

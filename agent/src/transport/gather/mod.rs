@@ -32,7 +32,7 @@ use self::{
     relayed::Relaying,
 };
 use super::{
-    candidate::{CandidateKind, LocalCandidate, Protocol},
+    candidate::{CandidateKind, LocalCandidate},
     endpoint::{Datagram, EndpointEvent, Relays},
     interfaces::InterfaceChanges,
     mapping::Mapping,
@@ -54,6 +54,8 @@ pub(super) struct Gather {
     pub servers: watch::Receiver<Servers>,
     pub interfaces: InterfaceChanges,
     pub nat64: Nat64,
+    /// Host candidates are told as names that only the device's own network knows.
+    pub hide: bool,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -96,6 +98,7 @@ impl Gather {
             servers,
             interfaces,
             nat64,
+            hide,
             direct,
             found,
             inbox,
@@ -105,7 +108,7 @@ impl Gather {
             outcomes,
             cancel,
         } = self;
-        let mut known = Known::default();
+        let mut known = Known::new(hide);
         let mut sockets = shared.watch_sockets();
         let now = sockets.borrow_and_update().clone();
         let hosts = match direct {
@@ -132,6 +135,8 @@ impl Gather {
         let (relaying, settled) = Relaying::new(context.clone(), found.clone(), servers.clone(), interfaces);
         asking.spawn(async move { settled.await.unwrap_or_default() });
         let mut live = Live::new(context, servers, sockets, &now, refresh);
+        // An address that comes back can only be bound when its old socket is closed.
+        drop(now);
         let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
         let mut done = false;
         let finding = async {
@@ -184,10 +189,7 @@ async fn send(
         found
             .send(match change {
                 Change::New(candidate) => {
-                    match candidate.protocol {
-                        Protocol::Udp => shared.metrics.found(candidate.kind),
-                        Protocol::Tcp => shared.metrics.found_passive(candidate.kind),
-                    }
+                    shared.metrics.found(&candidate);
                     EndpointEvent::Candidate(candidate)
                 }
                 Change::Gone(candidate) => EndpointEvent::CandidateGone(candidate),

@@ -276,7 +276,7 @@ impl Relaying {
             server: Some(line.url.to_string()),
             local_preference,
         };
-        shared.metrics.found(candidate.kind);
+        shared.metrics.found(&candidate);
         self.context.outcomes.allocation(&line.url, line.address, line.since, &Opened::Kept { relayed });
         line.told = Some(candidate.clone());
         // Nobody waits for it if the session is over.

@@ -62,6 +62,9 @@ impl Assembler {
         let mut units = Vec::new();
         loop {
             units.extend(self.complete());
+            if self.skip_to_keyframe() {
+                continue;
+            }
             let Some((oldest, _)) = self.waiting.values().next() else { break };
             if at.saturating_duration_since(*oldest) < PATIENCE && self.waiting.len() <= MAX_WAITING {
                 break;
@@ -104,8 +107,13 @@ impl Assembler {
 
     /// The last packet of the picture that is next, if all up to it are there: it is marked, or another time follows.
     fn end(&self) -> Option<i64> {
-        let (_, first) = self.waiting.get(&self.next)?;
-        for (expected, (number, (_, packet))) in (self.next..).zip(&self.waiting) {
+        self.end_of(self.next)
+    }
+
+    /// The same of the picture that begins with this packet.
+    fn end_of(&self, next: i64) -> Option<i64> {
+        let (_, first) = self.waiting.get(&next)?;
+        for (expected, (number, (_, packet))) in (next..).zip(self.waiting.range(next..)) {
             if *number != expected {
                 return None;
             }
@@ -117,6 +125,16 @@ impl Assembler {
             }
         }
         None
+    }
+
+    /// A key frame that is there needs nothing that is missing before it: browsers show it at once.
+    fn skip_to_keyframe(&mut self) -> bool {
+        let begins = self.waiting.iter().filter(|(_, (_, packet))| begins_picture(&packet.payload));
+        let whole = begins.map(|(number, _)| *number).find(|number| self.end_of(*number).is_some());
+        let Some(first) = whole else { return false };
+        self.waiting = self.waiting.split_off(&first);
+        (self.next, self.lost) = (first, true);
+        true
     }
 
     /// Leaves out the picture that a missing packet belongs to, with what of it is there.

@@ -12,6 +12,7 @@ use webrtc::peer_connection::RTCPeerConnectionState;
 
 use super::{
     lips::Lips,
+    mending::Need,
     peer::{Peer, Told},
     pictures::age_ms,
     servers::Servers,
@@ -221,16 +222,20 @@ impl<T: FnMut(Event)> Course<T> {
         match tiding {
             Tiding::Opened => {
                 self.linked = true;
-                if self.session.as_ref().is_some_and(|session| session.seen && !session.connected) {
-                    return self.repair(false).await;
+                if self
+                    .session
+                    .as_mut()
+                    .is_some_and(|session| session.seen && session.mending.linked_again(Instant::now()))
+                {
+                    return self.restart().await;
                 }
             }
             Tiding::Broke(why) => {
                 self.linked = false;
                 self.chance = None;
                 eprintln!("the link to the hub broke: {why}");
-                // The picture needs no hub.
-                if self.session.as_ref().is_some_and(|session| !session.connected) {
+                // The picture needs no hub, and many a path comes back by itself.
+                if self.session.as_ref().is_some_and(|session| !session.connected && !session.seen) {
                     return self.over("the hub is lost, and there is no path", false).await;
                 }
             }
@@ -269,6 +274,7 @@ impl<T: FnMut(Event)> Course<T> {
         let session = self.session.as_mut().filter(|session| Some(session.id.as_str()) == id)?;
         if let Some(description) = envelope.get("description") {
             (self.tell)(Event::Answer { ms });
+            session.mending.answered(Instant::now());
             if let Err(error) = session.peer.describe(description).await {
                 self.error("bad-sdp", format!("{error:#}"));
                 return self.over("the device's answer cannot be used", true).await;
@@ -277,6 +283,11 @@ impl<T: FnMut(Event)> Course<T> {
             match session.peer.candidate(candidate).await {
                 Ok(candidate) => (self.tell)(Event::Candidate { ms, remote: true, candidate }),
                 Err(error) => eprintln!("{error:#}"),
+            }
+        } else if let Some(restart) = envelope.get("restart") {
+            eprintln!("the device asks for a new path: {}", restart["reason"]);
+            if session.seen && session.mending.mend(Instant::now(), self.linked) {
+                return self.restart().await;
             }
         } else if let Some(notice) = envelope.get("notice") {
             eprintln!("notice: {notice}");
@@ -330,14 +341,15 @@ impl<T: FnMut(Event)> Course<T> {
                 self.link.send(json!({"session": session.id, "candidate": null}));
             }
             Told::State(state) => {
-                session.is_connected(state == RTCPeerConnectionState::Connected);
+                session.connected = state == RTCPeerConnectionState::Connected;
                 let seen = session.seen;
                 (self.tell)(Event::State { ms, state: state.to_string() });
                 let failed = state == RTCPeerConnectionState::Failed;
                 if seen && (failed || state == RTCPeerConnectionState::Disconnected) {
-                    return self.repair(failed).await;
-                }
-                if failed {
+                    if session.mending.mend(Instant::now(), self.linked) {
+                        return self.restart().await;
+                    }
+                } else if failed {
                     self.error("no-path", "no way through the network was found: all checks failed");
                     return self.over("the connection failed", true).await;
                 }
@@ -377,8 +389,13 @@ impl<T: FnMut(Event)> Course<T> {
         let now = Instant::now();
         let session = self.session.as_mut()?;
         session.ask(now).await;
+        if session.seen {
+            return match session.mending.look(now, session.connected, self.linked)? {
+                Need::Restart => self.restart().await,
+                Need::Another => self.over("new candidates did not bring the path back", true).await,
+            };
+        }
         let (code, message) = match session.overdue(now)? {
-            Overdue::Restart => return self.over("new candidates did not bring the path back", true).await,
             Overdue::Picture => ("no-picture", "connected, but no picture came"),
             Overdue::Path => ("no-path", "no way through the network was found in time"),
         };
@@ -386,12 +403,9 @@ impl<T: FnMut(Event)> Course<T> {
         self.over(message, true).await
     }
 
-    /// New candidates over the same session if the hub is there to carry them.
-    async fn repair(&mut self, failed: bool) -> End {
+    /// New candidates over the same session.
+    async fn restart(&mut self) -> End {
         let session = self.session.as_mut()?;
-        if !self.linked || !session.may_restart(Instant::now()) {
-            return if failed { self.over("the connection failed", true).await } else { None };
-        }
         match session.peer.offer(true).await {
             Ok(offer) => {
                 self.link.send(json!({"session": session.id, "description": offer}));

@@ -10,6 +10,7 @@ mod assembler;
 pub mod cli;
 mod course;
 mod lips;
+mod mending;
 mod peer;
 mod pictures;
 mod reports;

@@ -126,6 +126,7 @@ pub struct Peer {
     told: mpsc::Receiver<Told>,
     reports: Reports,
     early: Option<Vec<RTCIceCandidateInit>>,
+    unanswered: bool,
 }
 
 impl Peer {
@@ -140,7 +141,7 @@ impl Peer {
         let connection = build(addresses, servers, relay_only, Handler(tell), reports.clone())
             .await
             .context("the viewer's WebRTC stack")?;
-        Ok(Self { connection, told, reports, early: Some(Vec::new()) })
+        Ok(Self { connection, told, reports, early: Some(Vec::new()), unanswered: false })
     }
 
     /// What happens next; `None` when the stack has ended.
@@ -153,16 +154,24 @@ impl Peer {
         &self.reports
     }
 
-    /// An offer as the body of an envelope; with `restart` one with new ICE credentials.
+    /// An offer as the body of an envelope; with `restart` one with new ICE credentials. One that has no answer yet is
+    /// taken back.
     pub async fn offer(&mut self, restart: bool) -> anyhow::Result<Value> {
+        if self.unanswered {
+            self.connection.set_local_description(RTCSessionDescription::rollback(None)?).await?;
+        }
         let options = restart.then_some(RTCOfferOptions { ice_restart: true });
         let offer = self.connection.create_offer(options).await?;
         self.connection.set_local_description(offer.clone()).await?;
+        self.unanswered = true;
         Ok(json!(offer))
     }
 
-    /// Takes in a description of the device.
+    /// Takes in a description of the device; an answer that no offer waits for is passed over.
     pub async fn describe(&mut self, description: &Value) -> anyhow::Result<()> {
+        if !std::mem::replace(&mut self.unanswered, false) {
+            return Ok(());
+        }
         let answer: RTCSessionDescription =
             serde_json::from_value(description.clone()).context("the device's answer cannot be read")?;
         self.connection.set_remote_description(answer).await.context("the device's answer is refused")?;

@@ -11,6 +11,7 @@ use webrtc::media_stream::track_remote::TrackRemote;
 use super::{
     assembler::Assembler,
     lips::{Lips, Stream},
+    mending::Mending,
     peer::{PathInUse, Peer, ask_for_keyframe},
     pictures::{Decoding, Picture},
 };
@@ -19,8 +20,6 @@ use super::{
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// From the start of a session to its first picture. The page's.
 const CONNECT: Duration = Duration::from_secs(20);
-/// Chances for an ICE restart before the session is made anew. The page's.
-const RESTART: Duration = Duration::from_secs(4);
 
 /// See the module.
 pub struct Session {
@@ -37,7 +36,8 @@ pub struct Session {
     /// Servers that the stack could not use, with the reason.
     pub unusable: Vec<String>,
     began: Instant,
-    restart_until: Option<Instant>,
+    /// Looks after its path, once it had a picture.
+    pub mending: Mending,
     stream: u32,
     assembler: Assembler,
     decoding: Decoding,
@@ -49,8 +49,6 @@ pub struct Session {
 /// What is wrong with a session that takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overdue {
-    /// New candidates were asked for and did not help.
-    Restart,
     /// Connected, but no picture.
     Picture,
     /// Not even connected.
@@ -68,7 +66,7 @@ impl Session {
             track: None,
             unusable,
             began: now,
-            restart_until: None,
+            mending: Mending::new(now),
             stream: 0,
             assembler: Assembler::default(),
             decoding: Decoding::default(),
@@ -78,34 +76,15 @@ impl Session {
         }
     }
 
-    /// Takes in whether there is a path.
-    pub fn is_connected(&mut self, connected: bool) {
-        self.connected = connected;
-        if connected {
-            self.restart_until = None;
-        }
-    }
-
-    /// True if an ICE restart may begin, and none runs: then one runs.
-    pub fn may_restart(&mut self, now: Instant) -> bool {
-        let may = self.restart_until.is_none();
-        if may {
-            self.restart_until = Some(now + RESTART);
-        }
-        may
-    }
-
     /// What should have happened by now.
     pub fn overdue(&self, now: Instant) -> Option<Overdue> {
-        if self.restart_until.is_some_and(|until| now >= until) && !self.connected {
-            return Some(Overdue::Restart);
-        }
         let late = !self.seen && now.saturating_duration_since(self.began) >= CONNECT;
         late.then_some(if self.connected { Overdue::Picture } else { Overdue::Path })
     }
 
     /// Takes in a packet of the picture; the pictures that are complete with it.
     pub fn picture(&mut self, packet: rtp::Packet, at: Instant, lips: &mut Lips) -> Vec<Picture> {
+        self.mending.packet(at);
         self.stream = packet.header.ssrc;
         let report = self.peer.reports().of(self.stream);
         let mut pictures = Vec::new();
@@ -123,7 +102,8 @@ impl Session {
     }
 
     /// Takes in a packet of sound.
-    pub fn sound(&self, packet: &rtp::Packet, at: Instant, lips: &mut Lips) {
+    pub fn sound(&mut self, packet: &rtp::Packet, at: Instant, lips: &mut Lips) {
+        self.mending.packet(at);
         if let Some(report) = self.peer.reports().of(packet.header.ssrc) {
             lips.came(Stream::Sound, report, packet.header.timestamp, at);
         }

@@ -108,8 +108,9 @@ impl Hub {
                         }
                         connections += 1;
                         match self.hold(connection, &mut carrier).await? {
-                            Some(another) => dialed = Ok(another),
-                            None => break (self.backoff.failed(Instant::now(), random()), false),
+                            Held::Replaced(another) => dialed = Ok(another),
+                            Held::Doubted => dialed = self.dial(&mut carrier, true).await?,
+                            Held::Lost => break (self.backoff.failed(Instant::now(), random()), false),
                         }
                     }
                     Err(failure) => break (self.put_off(&failure), failure.denied),
@@ -150,7 +151,7 @@ impl Hub {
     }
 
     /// One connection, from its beginning to its loss, or to another one that takes its place.
-    async fn hold(&mut self, connection: Dialed, carrier: &mut Carrier) -> Option<Option<Dialed>> {
+    async fn hold(&mut self, connection: Dialed, carrier: &mut Carrier) -> Option<Held> {
         self.last_failure = None;
         self.backoff.connected(Instant::now());
         tracing::info!("connected to the hub {}", self.name);
@@ -164,11 +165,13 @@ impl Hub {
         let mut pen = SocketPen { sink, liveness: Arc::clone(&liveness), begun: false, hastened: false };
         let doubt = Arc::clone(&carrier.doubt);
         let end = tokio::select! {
-            end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake) => end,
+            // A doubt comes before what is said because of it.
+            biased;
             another = rescue::another(&self.dialer, &doubt, &liveness, ends) => {
                 tracing::info!("the old connection to the hub is given up for a new one");
-                return Some(Some(another));
+                return Some(Held::Replaced(another));
             }
+            end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake) => end,
         };
         self.metrics.up.set(0);
         match end {
@@ -176,7 +179,9 @@ impl Hub {
             End::Eof => self.log_failure("the hub closed the connection"),
             End::Lost(why) => self.log_failure(&why),
         }
-        tell(carrier, &mut self.backlog, LinkEvent::Down).await.map(|()| None)
+        tell(carrier, &mut self.backlog, LinkEvent::Down).await?;
+        let doubted = liveness.borrow().holds();
+        Some(if doubted { Held::Doubted } else { Held::Lost })
     }
 
     fn log_failure(&mut self, words: &str) {
@@ -192,6 +197,16 @@ impl Hub {
 /// For jitter only: without the kernel's random numbers, the middle is as good as any.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX / 2)
+}
+
+/// What became of a connection.
+enum Held {
+    /// Another one stands in its place.
+    Replaced(Dialed),
+    /// It broke when a viewer was silent too: it is the way that is gone, not the hub, and a session waits.
+    Doubted,
+    /// It broke.
+    Lost,
 }
 
 struct SocketEar {
