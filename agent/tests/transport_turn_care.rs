@@ -5,7 +5,7 @@
 mod support;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::{
@@ -351,10 +351,10 @@ async fn slow_wire(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
         let (mut buffer, mut clients) = ([0; 2048], HashMap::new());
         while let Ok((n, client)) = inside.recv_from(&mut buffer).await {
             counted.fetch_add(1, Ordering::Relaxed);
-            if !clients.contains_key(&client) {
+            if let Entry::Vacant(unknown) = clients.entry(client) {
                 let outside = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
                 outside.connect(server).await.unwrap();
-                clients.insert(client, outside.clone());
+                unknown.insert(outside.clone());
                 tokio::spawn(late(outside, inside.clone(), client));
             }
             let (outside, data) = (clients[&client].clone(), buffer[..n].to_vec());
