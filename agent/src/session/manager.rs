@@ -15,8 +15,8 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use super::{
     driver::{Command, Session},
     metrics::SessionMetrics,
-    peer::new_certificate,
     roaming::{LinkState, Surroundings},
+    stack::new_certificate,
 };
 use crate::{
     board::Board,

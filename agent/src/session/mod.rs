@@ -7,6 +7,7 @@
 //! gathering, relaying and time stay ours (one port for all sessions, answers that wait for nothing).
 
 mod authentic;
+mod describe;
 mod driver;
 mod end;
 mod explain;
@@ -22,6 +23,7 @@ pub mod peer;
 mod remote;
 mod reports;
 mod roaming;
+mod stack;
 mod tracks;
 mod trickle;
 mod verdict;

@@ -1,7 +1,7 @@
 //! Answers by the real stack: which lines a viewer gets back, also for odd offers.
 
 use super::*;
-use crate::session::peer::new_certificate;
+use crate::session::stack::new_certificate;
 
 const CAPTURE: &str = include_str!("../../tests/fixtures/offer-vp8-vp9-only.json");
 

@@ -93,7 +93,7 @@ impl Net {
         let offer = pc.create_offer(None).expect("an offer");
         pc.set_local_description(now, offer.clone()).expect("taken");
 
-        let certificate = new_certificate().expect("a key");
+        let certificate = stack::new_certificate().expect("a key");
         let with = Answer {
             codecs: Codecs { video: vec![VideoCodec::H264], audio: vec![AudioCodec::Opus] },
             certificate: &certificate,
