@@ -228,13 +228,15 @@ async fn a_port_that_is_taken_on_a_new_address_costs_that_address_only() {
     plug_in();
     let transport = transport().await;
     std::fs::write("/proc/sys/net/ipv4/ip_nonlocal_bind", "1").unwrap();
-    let _taken = UdpSocket::bind(("192.0.2.7", transport.port())).await.unwrap();
+    let taken = UdpSocket::bind(("192.0.2.7", transport.port())).await.unwrap();
     let mut endpoint = transport.open(&Servers::new(), IcePolicy::All);
     assert_eq!(told(&mut endpoint).await, "+host 127.0.0.1");
     assert_eq!(told(&mut endpoint).await, "done");
     ip("address add 192.0.2.7/24 dev cam0");
     ip("address add 192.0.2.8/24 dev cam0");
     assert_eq!(told(&mut endpoint).await, "+host 192.0.2.8");
+    drop(taken);
+    assert_eq!(told(&mut endpoint).await, "+host 192.0.2.7");
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
@@ -20,6 +22,10 @@ use crate::transport::{
     shared::{self, Shared},
     tcp,
 };
+
+/// An address that could not be bound is tried again after this: it may have been here a moment ago, and what still asks
+/// a server from it keeps its old socket open for some seconds.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Keeps the sockets in step with the interfaces for as long as it runs, and reads from each while it is open.
 pub(in crate::transport) struct Keeper {
@@ -46,7 +52,19 @@ impl Keeper {
     /// Follows `changes`, whose current state the open sockets are those of.
     pub async fn run(mut self, mut changes: InterfaceChanges) {
         let mut before = changes.borrow().clone();
-        while changes.changed().await.is_ok() {
+        loop {
+            let changed = changes.changed();
+            let goes_on = match self.refused.is_empty() {
+                true => changed.await.is_ok(),
+                // An error of the timer: it is time.
+                false => {
+                    timeout(RETRY, changed).await.is_ok_and(|changed| changed.is_ok())
+                        || changes.has_changed().is_ok()
+                }
+            };
+            if !goes_on {
+                break;
+            }
             let now = changes.borrow_and_update().clone();
             self.follow(&before, &now).await;
             before = now;
