@@ -103,6 +103,8 @@ impl Camera {
             .args([Path::new("--state-dir"), state.path()])
             .env("P2PCAM_TELEMETRY_LISTEN", METRICS)
             .env("P2PCAM_ICE_HIDE_ADDRESSES", hide.to_string())
+            // The firewall lets it through.
+            .env("P2PCAM_ICE_TCP", "false")
             .env("NO_COLOR", "1")
             .stdout(Stdio::null())
             .stderr(log)

@@ -133,7 +133,7 @@ fn servers(url: &str, password: &str) -> Servers {
 }
 
 async fn transport(ca_file: Option<PathBuf>) -> Transport {
-    let config = IceConfig { loopback: true, ca_file, ..IceConfig::default() };
+    let config = IceConfig { loopback: true, tcp: false, ca_file, ..IceConfig::default() };
     Transport::bind(&config, &Metrics::new()).await.unwrap()
 }
 

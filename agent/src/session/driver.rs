@@ -29,7 +29,7 @@ use crate::{
         link::Doubt,
         message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
     },
-    transport::{Endpoint, EndpointEvent, tcp::NextPicture},
+    transport::{Endpoint, EndpointEvent, Servers, tcp::NextPicture},
 };
 
 /// A talker that sends nothing for this long gives the speaker back.
@@ -41,6 +41,8 @@ const IDLE_TICK: Duration = Duration::from_secs(1);
 pub(super) enum Command {
     Description(Description),
     Candidate(Option<Candidate>),
+    /// A second `connect`: its servers replace those of the first.
+    Renew(Servers),
     Bye(Bye),
     Error(WireError),
 }
@@ -334,6 +336,7 @@ impl Session {
             Command::Candidate(Some(candidate)) => {
                 self.take_candidate(&mut run.trickle, run.peer.as_mut(), candidate.candidate);
             }
+            Command::Renew(servers) => self.endpoint.renew(&servers),
             Command::Candidate(None) => debug!("viewer has no more candidates"),
             Command::Bye(bye) => return Some(End::ViewerLeft(bye.reason)),
             Command::Error(error) => return Some(End::ViewerError(error.message)),

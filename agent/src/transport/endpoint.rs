@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     metrics,
     nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
+    server::Servers,
     sockets::Socket,
     tcp::NextPicture,
     turn::Command,
@@ -36,7 +37,8 @@ pub enum EndpointEvent {
     /// What [`Self::Candidate`] told is void: the device lost the address, or its NAT uses another. Its datagrams come and
     /// go no more.
     CandidateGone(LocalCandidate),
-    /// All servers answered or are given up. Comes once; later candidates come from changes of the network.
+    /// All servers answered or are given up. Comes once; later candidates come from changes of the network, and
+    /// where an allocation is replaced.
     GatheringDone,
     /// A datagram for the session.
     Datagram {
@@ -89,6 +91,8 @@ pub struct Endpoint {
     pub(super) outcomes: Outcomes,
     /// By which media was sent last.
     media: Mutex<Option<Path>>,
+    /// Not for those that ask no servers.
+    servers: Option<watch::Sender<Servers>>,
     _cancel: DropGuard,
 }
 
@@ -99,12 +103,26 @@ impl Endpoint {
         inner: Arc<Inner>,
         findings: mpsc::Receiver<EndpointEvent>,
         datagrams: mpsc::Receiver<Datagram>,
+        servers: Option<watch::Sender<Servers>>,
         cancel: CancellationToken,
     ) -> Self {
         let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
         let disguise = Disguise::new(direct.then(|| inner.mdns.clone()));
         let (outcomes, media) = (Outcomes::default(), Mutex::default());
-        Self { id, direct, inner, findings, datagrams, relays, refresh, disguise, outcomes, media, _cancel }
+        Self {
+            id,
+            direct,
+            inner,
+            findings,
+            datagrams,
+            relays,
+            refresh,
+            disguise,
+            outcomes,
+            media,
+            servers,
+            _cancel,
+        }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -185,6 +203,16 @@ impl Endpoint {
         }
     }
 
+    /// How many servers are asked for this session.
+    pub fn servers_asked(&self) -> usize {
+        self.outcomes.asked()
+    }
+
+    /// Whether the policy allows other ways than relays.
+    pub fn is_direct(&self) -> bool {
+        self.direct
+    }
+
     /// Asks all STUN servers again, from all addresses, as before an ICE restart: a NAT may show other addresses than at
     /// first. What is new comes as [`EndpointEvent::Candidate`], what is void as [`EndpointEvent::CandidateGone`].
     /// Calls within 500 ms of the last such round wait for its end and count as one.
@@ -210,6 +238,20 @@ impl Endpoint {
                 self.inner.shared.tcp.next_picture(Instant::now(), path, keyframe)
             }
             _ => NextPicture::Send,
+        }
+    }
+
+    /// Replaces the session's servers. Allocations at TURN servers that are in both lists go on with the credentials that
+    /// they were made with until these are refused or have a fifth of their life left; then, and for servers that are not
+    /// listed any more, others are made first, and told as [`EndpointEvent::Candidate`]. STUN servers are asked when the
+    /// network changes next.
+    pub fn renew(&self, servers: &Servers) {
+        if let Some(sender) = &self.servers {
+            sender.send_if_modified(|old| {
+                let is_new = old != servers;
+                old.clone_from(servers);
+                is_new
+            });
         }
     }
 

@@ -145,13 +145,18 @@ impl Transport {
         let (inbox, datagrams) = mpsc::channel(INBOX);
         let cancel = CancellationToken::new();
         let direct = policy != IcePolicy::Relay;
-        let servers = if policy == IcePolicy::Host { Servers::new() } else { servers.clone() };
+        let asks = policy != IcePolicy::Host;
+        let (renewals, servers) = watch::channel(if asks { servers.clone() } else { Servers::new() });
+        let renewals = asks.then_some(renewals);
         let id = self.0.shared.open(inbox.clone());
-        let endpoint = Endpoint::new(id, direct, self.0.clone(), findings, datagrams, cancel.clone());
+        let endpoint =
+            Endpoint::new(id, direct, self.0.clone(), findings, datagrams, renewals, cancel.clone());
+        endpoint.outcomes.expect(servers.borrow().iter().count());
         let gather = Gather {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
             servers,
+            interfaces: self.interfaces(),
             nat64: self.0.nat64.clone(),
             hide: self.0.mdns.hides(),
             direct,
@@ -186,7 +191,7 @@ fn random_id() -> [u8; 12] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[path = "../../tests/support/own_network.rs"]
 mod own_network;
 #[cfg(test)]
 mod roaming_tests;

@@ -25,6 +25,7 @@ use super::{
     sockets::{Buffers, Socket, Sockets},
     tcp::Connections,
     tls,
+    turn::Reachability,
 };
 use crate::config::IceConfig;
 
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     /// Viewers' connections over TCP.
     pub tcp: Arc<Connections>,
     sockets: watch::Sender<Arc<Sockets>>,
+    reachability: Mutex<Reachability>,
     ca_file: Option<PathBuf>,
     tls: OnceCell<Option<Arc<ClientConfig>>>,
     state: Mutex<State>,
@@ -70,7 +72,8 @@ impl Shared {
         let (ca_file, tcp) = (config.ca_file.clone(), Arc::new(Connections::new(config.port)));
         let sockets = Sockets { offered: sockets, ..Sockets::default() };
         let sockets = watch::Sender::new(Arc::new(sockets));
-        Self { sockets, metrics, tcp, ca_file, tls: OnceCell::new(), state: Mutex::default() }
+        let (reachability, state) = (Mutex::default(), Mutex::default());
+        Self { sockets, metrics, tcp, reachability, ca_file, tls: OnceCell::new(), state }
     }
 
     /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
@@ -206,6 +209,11 @@ impl Shared {
             }
         };
         self.tls.get_or_init(make).await.clone()
+    }
+
+    /// What is remembered of TURN servers.
+    pub fn reachability(&self) -> MutexGuard<'_, Reachability> {
+        self.reachability.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn deliver(&self, path: Path, data: BytesMut) {

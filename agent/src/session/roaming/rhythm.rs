@@ -12,8 +12,8 @@ const MISSING: u32 = 5;
 const JITTER: Duration = Duration::from_millis(100);
 /// TCP-like pauses and a busy processor on either side are no loss.
 const LEAST: Duration = Duration::from_millis(500);
-/// A viewer that sends nothing but reports, every second or so, is noticed by then.
-const MOST: Duration = Duration::from_secs(3);
+/// A viewer that sends nothing but consent checks (RFC 7675 section 5.1: every 4 to 6 s) is left to what it notices itself.
+const MOST: Duration = Duration::from_secs(15);
 
 /// See the module.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ impl Rhythm {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -109,6 +110,21 @@ mod tests {
             rhythm.heard(start + 30_000 * MS + n * 20 * MS);
         }
         assert_eq!(rhythm.quiet(), LEAST, "who talks is missed sooner");
+    }
+
+    #[test]
+    fn a_viewer_that_only_shows_its_consent_is_soon_known_as_such() {
+        let start = Instant::now();
+        let mut rhythm = Rhythm::new(start);
+        let mut alarms = Vec::new();
+        for n in 1..100 {
+            let at = start + n * 5000 * MS;
+            if at - rhythm.last() >= rhythm.quiet() {
+                alarms.push(n);
+            }
+            rhythm.heard(at);
+        }
+        assert_eq!(alarms, [1, 2]);
     }
 
     #[test]

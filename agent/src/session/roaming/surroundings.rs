@@ -73,6 +73,7 @@ fn reason_to_leave(before: &Interfaces, now: &Interfaces, local: IpAddr) -> Opti
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::transport::{Gateway, InterfaceAddress};

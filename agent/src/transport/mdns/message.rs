@@ -10,7 +10,7 @@ use super::name::{HiddenName, UUID};
 
 /// Longest message (RFC 6762 section 17).
 pub const MAX_MESSAGE: usize = 9000;
-/// Questions and records looked at; a message within 1500 bytes has hardly more.
+/// Questions and records looked at, of each; a message within 1500 bytes has hardly more.
 const MAX_ENTRIES: usize = 128;
 /// Compression pointers followed in one name (RFC 1035 section 4.1.4). Each leads backwards.
 const MAX_JUMPS: usize = 16;
@@ -118,18 +118,19 @@ pub fn parse(bytes: &[u8]) -> Option<Message> {
     }
     let [questions_in, answers, authorities, additional] =
         [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?].map(usize::from);
-    let mut room = MAX_ENTRIES;
+    // Behind questions that are not read, nothing can be.
+    if questions_in > MAX_ENTRIES {
+        return None;
+    }
     let mut questions = Vec::new();
     for _ in 0..questions_in {
-        room = room.checked_sub(1)?;
         questions.extend(reader.question()?);
     }
     let is_query = flags & RESPONSE == 0;
     // What a query has behind its answers is what the asker would like to have itself (section 8.2).
-    let wanted = if is_query { answers } else { answers + usize::from(authorities) + additional };
+    let wanted = if is_query { answers } else { answers + authorities + additional };
     let mut records = Vec::new();
-    for _ in 0..wanted {
-        room = room.checked_sub(1)?;
+    for _ in 0..wanted.min(MAX_ENTRIES) {
         records.extend(reader.record()?);
     }
     Some(match is_query {

@@ -71,6 +71,20 @@ fn other_names_and_types_are_passed_over() {
 }
 
 #[test]
+fn of_a_message_with_too_much_in_it_the_beginning_counts() {
+    let mut bytes = header(0, ANSWER, [0, 300, 0]);
+    put_name(&mut bytes, name());
+    put_address(&mut bytes, addresses()[0], TTL, CLASS_IN);
+    for _ in 1..300 {
+        bytes.extend(FIRST_NAME);
+        put_address(&mut bytes, addresses()[0], TTL, CLASS_IN);
+    }
+    let Some(Message::Response(records)) = parse(&bytes) else { panic!("it can be read") };
+    assert_eq!(records.len(), MAX_ENTRIES);
+    assert_eq!(parse(&header(0, 0, [300, 0, 0])), None);
+}
+
+#[test]
 fn what_is_broken_is_no_message() {
     let whole = answer(name(), addresses()[0], Wanted::A);
     for length in 0..whole.len() {

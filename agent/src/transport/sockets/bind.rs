@@ -69,14 +69,20 @@ pub(super) async fn bind_one(address: SocketAddr, preference: u16) -> io::Result
     Ok(Socket { local, preference, wire: Wire::new(io).await? })
 }
 
-/// The preference of the address at `place` in the order of all, that no socket has.
+/// The preference of the address at `place` in the order of all, that no socket has. One that comes later is preferred to
+/// those that had the place before: browsers drop candidates of an ICE restart whose priority is below that of the path
+/// in use, as long as they believe in it, which is 2.5 s after its last packet.
 pub(super) fn preference(place: usize, taken: &[Arc<Socket>]) -> u16 {
-    let place = u16::try_from(place).unwrap_or(u16::MAX).min(u16::MAX / STEP);
-    let mut free = u16::MAX - place * STEP;
-    while taken.iter().any(|socket| socket.preference == free) {
-        free = free.wrapping_sub(1);
+    let place = u16::try_from(place).unwrap_or(u16::MAX).min(u16::MAX / STEP - 1);
+    let last = u16::MAX - place * STEP;
+    let first = last - (STEP - 1);
+    let here = || taken.iter().map(|socket| socket.preference).filter(|it| (first..=last).contains(it));
+    let next = here().max().map_or(first, |newest| newest.saturating_add(1));
+    // After so many changes it begins again from below.
+    if next <= last && !here().any(|it| it == next) {
+        return next;
     }
-    free
+    (first..=last).find(|free| !here().any(|it| it == *free)).unwrap_or(first)
 }
 
 #[cfg(test)]
@@ -110,5 +116,17 @@ mod tests {
         let later = preference(1, &sockets);
         assert!(sockets[0].preference > later && later > sockets[2].preference);
         assert!(sockets.iter().all(|socket| socket.preference != later));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_takes_the_place_of_another_is_preferred_to_it_each_time() {
+        let mut sockets = bind(&ips(&["127.0.0.1"]), 0).await.unwrap();
+        for change in 1..300_u16 {
+            let before = sockets[0].preference;
+            let later = preference(0, &sockets);
+            assert!(later > before || change % STEP == 0, "change {change}: {later} after {before}");
+            let ip = [127, 0, 0, if change % 2 == 0 { 1 } else { 2 }];
+            sockets = vec![Arc::new(bind_one((ip, 0).into(), later).await.unwrap())];
+        }
     }
 }

@@ -31,7 +31,7 @@ const BATCH: usize = 4 * 1024;
 const ROOM: usize = 2 * BATCH;
 /// ... and nothing for longer than this, a few pictures.
 const FRESH: Duration = Duration::from_millis(100);
-/// RTP times of pictures left out that are remembered: those of a second. A viewer asks for their packets again.
+/// Pictures left out that are remembered of each stream: those of a second or more. A viewer asks for their packets again.
 const LEFT_OUT: usize = 64;
 /// Media streams whose newest picture is remembered: picture, its repetitions, sound, and one to spare.
 const STREAMS: usize = 4;
@@ -66,8 +66,8 @@ struct Waiting {
 pub(super) struct Outbox {
     queue: VecDeque<Waiting>,
     bytes: usize,
-    /// RTP times of what was left out. Repetitions have the time of what they repeat (RFC 4588 section 4).
-    left_out: VecDeque<u32>,
+    /// What was left out, by stream. Repetitions have the RTP time of what they repeat (RFC 4588 section 4).
+    left_out: VecDeque<(u32, VecDeque<u32>)>,
     /// Of each stream, the newest picture that came to be written, and whether it was in time.
     begun: VecDeque<(Picture, bool)>,
     /// Something was left out since the last key frame.
@@ -79,7 +79,10 @@ impl Outbox {
     /// its picture.
     pub fn push(&mut self, now: Instant, data: &[u8]) -> u64 {
         let picture = picture(data);
-        if picture.is_some_and(|picture| self.left_out.contains(&picture.timestamp)) {
+        let is_left_out = |picture: Picture| {
+            self.left_out.iter().any(|(_, timestamps)| timestamps.contains(&picture.timestamp))
+        };
+        if picture.is_some_and(is_left_out) {
             return 1;
         }
         let room = if picture.is_some() { MAX_BYTES } else { MAX_BYTES + RESERVE };
@@ -142,8 +145,13 @@ impl Outbox {
 
     fn note(&mut self, picture: Picture) {
         self.behind = true;
-        self.left_out.truncate(LEFT_OUT - 1);
-        self.left_out.push_front(picture.timestamp);
+        let of_stream = self.left_out.iter().position(|(ssrc, _)| *ssrc == picture.ssrc);
+        let (ssrc, mut timestamps) =
+            of_stream.and_then(|n| self.left_out.remove(n)).unwrap_or((picture.ssrc, VecDeque::new()));
+        timestamps.truncate(LEFT_OUT - 1);
+        timestamps.push_front(picture.timestamp);
+        self.left_out.truncate(STREAMS - 1);
+        self.left_out.push_front((ssrc, timestamps));
     }
 
     /// There is no room for all of a picture: the rest of it is worth nothing. Gives how many packets go.

@@ -106,6 +106,10 @@ fn what_was_left_out_is_not_sent_again_either() {
     let (mut outbox, now) = (Outbox::default(), Instant::now());
     outbox.push(now, &rtp(VIDEO, 1, 1, 1200));
     assert_eq!(outbox.fill(now + IN_TIME + ms(1), &mut BytesMut::new()), (0, 1));
+    for timestamp in 1000..1200 {
+        outbox.push(now, &rtp(SOUND, timestamp, 1, 80));
+        outbox.fill(now + IN_TIME + ms(1), &mut BytesMut::new());
+    }
     let repetition = rtp(9, 1, 1, 1202);
     assert_eq!(outbox.push(now + IN_TIME, &repetition), 1);
     assert_eq!(outbox.push(now + IN_TIME, &rtp(9, 2, 1, 1202)), 0, "that of another picture");

@@ -108,7 +108,7 @@ impl Hub {
                         }
                         connections += 1;
                         match self.hold(connection, &mut carrier).await? {
-                            Held::Replaced(another) => dialed = Ok(another),
+                            Held::Replaced(another) => dialed = Ok(*another),
                             Held::Doubted => dialed = self.dial(&mut carrier, true).await?,
                             Held::Lost => break (self.backoff.failed(Instant::now(), random()), false),
                         }
@@ -169,7 +169,7 @@ impl Hub {
             biased;
             another = rescue::another(&self.dialer, &doubt, &liveness, ends) => {
                 tracing::info!("the old connection to the hub is given up for a new one");
-                return Some(Held::Replaced(another));
+                return Some(Held::Replaced(Box::new(another)));
             }
             end = converse(&mut ear, &mut pen, carrier, &mut self.backlog, &mut self.intake) => end,
         };
@@ -202,7 +202,7 @@ fn random() -> u64 {
 /// What became of a connection.
 enum Held {
     /// Another one stands in its place.
-    Replaced(Dialed),
+    Replaced(Box<Dialed>),
     /// It broke when a viewer was silent too: it is the way that is gone, not the hub, and a session waits.
     Doubted,
     /// It broke.
