@@ -48,7 +48,7 @@ pub(super) type Problems = Vec<(MappingKind, Problem)>;
 /// second. The first that is granted counts.
 pub(super) async fn find(place: Place, port: u16, protocols: &[Protocol]) -> Result<Held, Problems> {
     let mut left = MappingKind::ALL.into_iter();
-    let mut asked: FuturesUnordered<BoxFuture<'_, _>> = FuturesUnordered::new();
+    let mut asked: FuturesUnordered<BoxFuture<'_, (MappingKind, _)>> = FuturesUnordered::new();
     let mut problems = Vec::new();
     let mut next = Instant::now();
     loop {
@@ -57,7 +57,7 @@ pub(super) async fn find(place: Place, port: u16, protocols: &[Protocol]) -> Res
             Some((kind, result)) = asked.next() => match result {
                 Ok(held) => return Ok(held),
                 Err(problem) => {
-                    debug!("{} asked router {}: {problem}", place.local, place.gateway);
+                    debug!("router {} asked by {}: {problem}", place.gateway, kind.as_str());
                     problems.push((kind, problem));
                     next = Instant::now();
                 }
