@@ -133,7 +133,7 @@ fn servers(url: &str, password: &str) -> Servers {
 }
 
 async fn transport(ca_file: Option<PathBuf>) -> Transport {
-    let config = IceConfig { loopback: true, ca_file, ..IceConfig::default() };
+    let config = IceConfig { loopback: true, tcp: false, ca_file, ..IceConfig::default() };
     Transport::bind(&config, &Metrics::new()).await.unwrap()
 }
 
@@ -247,6 +247,30 @@ async fn without_a_nat_the_reflexive_address_is_not_told_twice() {
     let relayed = candidates.last().unwrap();
     assert_eq!((relayed.kind, relayed.base), (CandidateKind::Relayed, relayed.address));
     assert!(relayed.related.is_some());
+}
+
+#[tokio::test]
+async fn where_own_addresses_are_hidden_what_a_server_sees_is_told_also_without_a_nat() {
+    let coturn = Coturn::start().await;
+    let config = IceConfig { loopback: true, tcp: false, hide_addresses: true, ..IceConfig::default() };
+    let transport = Transport::bind(&config, &Metrics::new()).await.unwrap();
+    let mut servers = Servers::new();
+    servers.add_stun("127.0.0.1", coturn.port);
+    let mut endpoint = transport.open(&servers, IcePolicy::All);
+    let candidates = gathered(&mut endpoint).await;
+    let seen = candidates.iter().find(|c| c.kind == CandidateKind::ServerReflexive).unwrap();
+    let own = SocketAddr::from(([127, 0, 0, 1], transport.port()));
+    assert_eq!((seen.address, seen.base, seen.is_for_checks()), (own, own, false));
+    let told = |candidate| endpoint.told_line(candidate, "ufrag").unwrap();
+    assert!(
+        told(seen).contains(" 127.0.0.1 ") && told(seen).contains(" raddr 0.0.0.0 rport 9 "),
+        "{}",
+        told(seen)
+    );
+    for host in candidates.iter().filter(|c| c.kind == CandidateKind::Host) {
+        assert!(host.is_for_checks());
+        assert!(told(host).contains(".local ") && !told(host).contains(&host.address.ip().to_string()));
+    }
 }
 
 async fn data_goes_both_ways_through(carrier: &str) {

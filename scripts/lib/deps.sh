@@ -17,9 +17,10 @@ packages_build() {
     echo ca-certificates
 }
 
-# To run all tests but those with a browser: a STUN and TURN server, a sound server that ALSA can play to, and pip
-# for the footage.
+# To run all tests but those with a browser: a STUN and TURN server, a sound server that ALSA can play to, another
+# multicast DNS with its bus and a link to it, and pip for the footage.
 packages_test() {
+    echo avahi-daemon avahi-utils dbus iproute2
     echo coturn pulseaudio pulseaudio-utils libasound2-plugins python3 python3-pip
     # Rockchip's encoder library for arm64 is called by a small program of that kind.
     case $(uname -m) in
@@ -30,7 +31,8 @@ packages_test() {
 
 # To run the tests with a browser.
 packages_browser() {
-    echo chromium chromium-driver
+    # Namespaces and a firewall: a link with a browser on its other end.
+    echo chromium chromium-driver iproute2 nftables
 }
 
 # To build the emulated board's kernel modules.

@@ -79,6 +79,8 @@ Examples:
   p2pcam-agent check
   sudo -u p2pcam p2pcam-agent check --config /etc/p2pcam/agent.toml
       as the user that the service runs as: permissions are the user's
+  p2pcam-agent check --network --stun stun:stun.example.net --stun stun:stun.example.org
+      what kind of NAT this is, and which viewers it lets through
 
 Exit code 1 if something must be fixed, 0 with warnings only.";
 
@@ -187,6 +189,12 @@ pub struct CheckArgs {
     /// Findings as JSON on stdout
     #[arg(long)]
     pub json: bool,
+    /// Only the network, and more of it: kind of NAT, servers, who will get a picture and how; takes up to 10 s
+    #[arg(long)]
+    pub network: bool,
+    /// With --network: a STUN server besides those of the configuration
+    #[arg(long, value_name = "URL", requires = "network")]
+    pub stun: Vec<String>,
 }
 
 /// `devices`

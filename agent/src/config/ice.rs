@@ -18,6 +18,8 @@ pub struct IceConfig {
     pub loopback: bool,
     /// `all`; `relay`: only TURN, which hides the device's addresses from viewers; or `host`: no server is asked.
     pub policy: IcePolicy,
+    /// Tell the device's own addresses to viewers only as random `.local` names, which its own network alone resolves.
+    pub hide_addresses: bool,
     /// PEM file with a certificate to trust for `turns:` servers, besides the system's.
     pub ca_file: Option<PathBuf>,
     /// Ask the network's routers to open the port (PCP, NAT-PMP, UPnP). Not with other policies than `all`, and not with
@@ -33,6 +35,7 @@ impl Default for IceConfig {
             servers: Vec::new(),
             loopback: false,
             policy: IcePolicy::All,
+            hide_addresses: false,
             ca_file: None,
             port_mapping: true,
         }

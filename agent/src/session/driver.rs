@@ -29,7 +29,7 @@ use crate::{
         link::Doubt,
         message::{Body, Bye, Candidate, Description, Envelope, SdpType, SessionId, WireError, code},
     },
-    transport::{Endpoint, EndpointEvent},
+    transport::{Endpoint, EndpointEvent, Servers, tcp::NextPicture},
 };
 
 /// A talker that sends nothing for this long gives the speaker back.
@@ -41,6 +41,8 @@ const IDLE_TICK: Duration = Duration::from_secs(1);
 pub(super) enum Command {
     Description(Description),
     Candidate(Option<Candidate>),
+    /// A second `connect`: its servers replace those of the first.
+    Renew(Servers),
     Bye(Bye),
     Error(WireError),
 }
@@ -200,8 +202,9 @@ impl Session {
     }
 
     fn transmit(&self, peer: &mut Peer) {
+        let mut batch = self.endpoint.batch();
         while let Some(out) = peer.poll_transmit() {
-            self.endpoint.send(out.path, &out.data);
+            batch.push(out.path, out.data);
         }
     }
 
@@ -333,6 +336,7 @@ impl Session {
             Command::Candidate(Some(candidate)) => {
                 self.take_candidate(&mut run.trickle, run.peer.as_mut(), candidate.candidate);
             }
+            Command::Renew(servers) => self.endpoint.renew(&servers),
             Command::Candidate(None) => debug!("viewer has no more candidates"),
             Command::Bye(bye) => return Some(End::ViewerLeft(bye.reason)),
             Command::Error(error) => return Some(End::ViewerError(error.message)),
@@ -430,8 +434,14 @@ impl Session {
         };
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
-            send_picture(peer, Instant::now(), &unit);
-            run.sending = Some((unit, Instant::now()));
+            match self.endpoint.next_picture(unit.keyframe) {
+                NextPicture::Send => {
+                    send_picture(peer, Instant::now(), &unit);
+                    run.sending = Some((unit, Instant::now()));
+                }
+                NextPicture::Skip => {}
+                NextPicture::Renew => run.video.iter().for_each(VideoSubscription::request_keyframe),
+            }
         } else if !run.warm_up.keep(unit) {
             // It takes long: the camera sleeps again until there is a path.
             run.video = None;

@@ -99,8 +99,14 @@ impl Session {
 
     fn without_path(&self, story: &Story, trickle: &Trickle) -> Verdict {
         let servers = self.endpoint.outcomes();
-        let (local, viewer, checks) = (trickle.local(), &trickle.viewer, story.checks);
-        Verdict::without_path(&Evidence { local, servers: &servers, viewer, checks })
+        Verdict::without_path(&Evidence {
+            local: trickle.local(),
+            direct: self.endpoint.is_direct(),
+            asked: self.endpoint.servers_asked(),
+            servers: &servers,
+            viewer: &trickle.viewer,
+            checks: story.checks,
+        })
     }
 
     fn notify(&self, code: &str, verdict: &Verdict) {

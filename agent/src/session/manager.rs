@@ -203,9 +203,12 @@ impl Sessions {
         let refuse = |code: &str, words: String| Some(Envelope::error(Some(id.clone()), code, words));
         let command = match envelope.body {
             Body::Connect(connect) => {
-                if mailboxes.contains_key(&id) {
-                    let words = "this session exists: a new `connect` needs a new session id".to_owned();
-                    return refuse(code::DUPLICATE_SESSION, words);
+                if let Some(mailbox) = mailboxes.get(&id).filter(|mailbox| !mailbox.commands.is_closed()) {
+                    let renewal = Command::Renew(self.servers(&connect));
+                    return mailbox.commands.try_send(renewal).err().and_then(|_| {
+                        let words = "more messages than the session can take; slow down".to_owned();
+                        refuse(code::TOO_MANY_MESSAGES, words)
+                    });
                 }
                 let Ok(permit) = self.0.room.clone().try_acquire_owned() else {
                     let words = format!(

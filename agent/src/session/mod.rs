@@ -6,6 +6,7 @@
 //! The stack is the sans-IO core `rtc` of the webrtc-rs project and not its async crate `webrtc`: sockets,
 //! gathering, relaying and time stay ours (one port for all sessions, answers that wait for nothing).
 
+mod authentic;
 mod driver;
 mod end;
 mod explain;

@@ -38,6 +38,7 @@ use rtc::{
 };
 
 use super::{
+    authentic::is_authentic,
     feedback::{GUARD_SLOT, NackGuard, Passing, RequestTap, TAP_SLOT},
     negotiation::{AudioChoice, VideoChoice},
     nominations::Nominations,
@@ -138,6 +139,7 @@ pub struct Peer {
     heard: Vec<(u8, AudioCodec)>,
     mids: Vec<String>,
     ufrag: String,
+    password: String,
     nominations: Nominations,
     events: VecDeque<PeerEvent>,
 }
@@ -239,9 +241,10 @@ impl Peer {
                 RtpStream::new(seeds.audio_ssrc, payload_type, clock, now, seeds.audio_start, mid, ids);
             (Sending { track: AUDIO_TRACK.into(), packets: AudioPackets::new(stream) }, choice.send)
         });
-        let ufrag = ufrag_of(&sdp);
+        let (ufrag, password) = (ufrag_of(&sdp), attribute_of(&sdp, "a=ice-pwd:"));
         let nominations = Nominations::default();
-        Ok((Self { pc, video, audio, heard, mids, ufrag, nominations, events: VecDeque::new() }, sdp))
+        let events = VecDeque::new();
+        Ok((Self { pc, video, audio, heard, mids, ufrag, password, nominations, events }, sdp))
     }
 
     /// Answers a later offer of the same session: an ICE restart, after which [`Self::ufrag`] is another and all
@@ -252,6 +255,7 @@ impl Peer {
         let sdp = answer.sdp.clone();
         self.pc.set_local_description(now, answer)?;
         let ufrag = ufrag_of(&sdp);
+        self.password = attribute_of(&sdp, "a=ice-pwd:");
         if std::mem::replace(&mut self.ufrag, ufrag) != self.ufrag {
             self.nominations = Nominations::default();
         }
@@ -296,6 +300,10 @@ impl Peer {
 
     /// A datagram that came by `path`.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, data: BytesMut) {
+        if !is_authentic(&data, &self.password) {
+            tracing::trace!("unsigned check from {} dropped", path.remote);
+            return;
+        }
         let known = self.nominations.incoming(now, path, &data);
         let transport = TransportContext {
             local_addr: known.local,
@@ -482,7 +490,11 @@ fn report_clocks(seeds: &Seeds, epoch: Instant, with: &Answering<'_>) -> Capture
 
 /// The stack's own answer has one; where it had none, no check would ever find the session.
 fn ufrag_of(answer: &str) -> String {
-    answer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().trim().to_owned()
+    attribute_of(answer, "a=ice-ufrag:")
+}
+
+fn attribute_of(answer: &str, name: &str) -> String {
+    answer.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
 }
 
 /// The other side of what the offer takes; where it leaves the choice, the stack's rules hold.

@@ -3,7 +3,9 @@
 use rtc::{
     crypto::default_provider,
     stun::{
-        attributes::{ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME, RawAttribute},
+        attributes::{
+            ATTR_ICE_CONTROLLED, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME, AttrType, RawAttribute,
+        },
         fingerprint::FINGERPRINT,
         integrity::MessageIntegrity,
         message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId},
@@ -50,18 +52,28 @@ impl Secrets {
 
     /// The viewer's check that nominates the pair.
     fn nominating(&self) -> BytesMut {
+        self.check(&self.device.1, None)
+    }
+
+    /// The same, signed with `password`, that claims to have the device's role too (RFC 8445 section 7.1.2).
+    fn conflicting(&self, password: &str) -> BytesMut {
+        self.check(password, Some(ATTR_ICE_CONTROLLED))
+    }
+
+    fn check(&self, password: &str, role: Option<AttrType>) -> BytesMut {
         let username = format!("{}:{}", self.device.0, self.viewer.0);
         let raw = |typ, value: &[u8]| {
             Box::new(RawAttribute { typ, length: 0, value: value.to_vec() }) as Box<dyn Setter>
         };
-        let parts = [
+        let mut parts = vec![
             Box::new(BINDING_REQUEST) as Box<dyn Setter>,
             Box::new(TransactionId::new()),
             Box::new(TextAttribute::new(ATTR_USERNAME, username)),
             raw(ATTR_PRIORITY, &[0x7f, 0xff, 0xff, 0xff]),
             raw(ATTR_USE_CANDIDATE, &[]),
         ];
-        self.signed(&parts, &self.device.1)
+        parts.extend(role.map(|role| raw(role, &[0; 8])));
+        self.signed(&parts, password)
     }
 
     /// The viewer's answer to a check of the device, if it is one.
@@ -142,4 +154,27 @@ fn the_path_that_was_moved_to_keeps_the_session_alive_alone() {
     assert!(net.events.is_empty(), "{:?}", net.events);
     run_moved(&mut net, &secrets, LONG, false);
     assert!(matches!(net.events[..], [PeerEvent::Disconnected, PeerEvent::Failed]), "{:?}", net.events);
+}
+
+/// Error responses among `datagrams`.
+fn errors(datagrams: &[BytesMut]) -> usize {
+    datagrams.iter().filter(|datagram| datagram.starts_with(&[0x01, 0x11])).count()
+}
+
+#[test]
+fn a_check_that_is_not_signed_for_the_session_gets_no_answer_and_turns_no_roles() {
+    let (mut net, secrets) = moved();
+    let (local, from) = (DEVICE.parse().expect("address"), ELSEWHERE.parse().expect("address"));
+    let long = Duration::from_millis(50);
+    run_moved(&mut net, &secrets, long, true);
+    for _ in 0..10 {
+        let forged = secrets.conflicting("not the password that is in the answer");
+        net.peer.handle_datagram(net.now, Path::udp(local, from), forged);
+    }
+    let (there, first) = run_moved(&mut net, &secrets, Duration::ZERO, true);
+    assert_eq!((there.len(), first.len()), (0, 0));
+    // The stack does answer one that is signed.
+    net.peer.handle_datagram(net.now, Path::udp(local, from), secrets.conflicting(&secrets.device.1));
+    let (there, first) = run_moved(&mut net, &secrets, long, true);
+    assert_eq!(errors(&there) + errors(&first), 1);
 }

@@ -56,6 +56,8 @@ struct Net {
     sent: u64,
     /// Datagrams under way: arrival, to the viewer?, content.
     wire: Vec<(Instant, bool, BytesMut)>,
+    /// What carries them.
+    protocol: transport::Protocol,
     /// The device's ufrag in each check that came to it, as the transport sees them.
     requests: Vec<String>,
 }
@@ -71,6 +73,12 @@ fn init(address: &str) -> RTCIceCandidateInit {
 
 impl Net {
     fn new(delay: Duration) -> Self {
+        Self::over(transport::Protocol::Udp, [&line(DEVICE), &line(VIEWER)], delay)
+    }
+
+    /// With these candidates of device and viewer.
+    fn over(protocol: transport::Protocol, [device, viewer]: [&str; 2], delay: Duration) -> Self {
+        let init = |line: &str| RTCIceCandidateInit { candidate: line.into(), ..Default::default() };
         let now = Instant::now();
         let mut engine = MediaEngine::default();
         engine.register_default_codecs().expect("codecs");
@@ -95,10 +103,10 @@ impl Net {
         let (mut peer, answer) = offer.answer(now, &with).expect("an answer");
         pc.set_remote_description(now, RTCSessionDescription::answer(answer).expect("an SDP"))
             .expect("taken");
-        peer.add_local_candidate(&line(DEVICE)).expect("taken");
-        peer.add_remote_candidate(&line(VIEWER)).expect("taken");
-        pc.add_local_candidate(init(VIEWER)).expect("taken");
-        pc.add_remote_candidate(init(DEVICE)).expect("taken");
+        peer.add_local_candidate(device).expect("taken");
+        peer.add_remote_candidate(viewer).expect("taken");
+        pc.add_local_candidate(init(viewer)).expect("taken");
+        pc.add_remote_candidate(init(device)).expect("taken");
         let viewer = Viewer { pc, connected: false, receiver: None, media_ssrc: 0, heard: BTreeMap::new() };
         Self {
             now,
@@ -109,6 +117,7 @@ impl Net {
             lose_every: 0,
             sent: 0,
             wire: Vec::new(),
+            protocol,
             requests: Vec::new(),
         }
     }
@@ -123,6 +132,7 @@ impl Net {
                 (out.path.local.to_string().as_str(), out.path.remote.to_string().as_str()),
                 (DEVICE, VIEWER)
             );
+            assert_eq!(out.path.protocol, self.protocol);
             self.sent += 1;
             if self.lose_every == 0 || !self.sent.is_multiple_of(self.lose_every) {
                 self.wire.push((self.now + self.delay, true, out.data));
@@ -141,12 +151,16 @@ impl Net {
             let (local, from) = if to_viewer { (VIEWER, DEVICE) } else { (DEVICE, VIEWER) };
             let (local, from) = (local.parse().expect("address"), from.parse().expect("address"));
             if to_viewer {
-                self.viewer.read(self.now, local, from, data);
+                self.viewer.read(self.now, Path { protocol: self.protocol, local, remote: from }, data);
             } else {
                 if let Packet::StunRequest { ufrag, .. } = classify(&data) {
                     self.requests.extend(ufrag.map(ToOwned::to_owned));
                 }
-                self.peer.handle_datagram(self.now, Path::udp(local, from), data);
+                self.peer.handle_datagram(
+                    self.now,
+                    Path { protocol: self.protocol, local, remote: from },
+                    data,
+                );
             }
         }
         self.peer.handle_timeout(self.now);
@@ -184,15 +198,16 @@ impl Net {
 }
 
 impl Viewer {
-    fn read(
-        &mut self,
-        now: Instant,
-        local_addr: std::net::SocketAddr,
-        peer_addr: std::net::SocketAddr,
-        message: BytesMut,
-    ) {
-        let transport =
-            TransportContext { local_addr, peer_addr, ecn: None, transport_protocol: TransportProtocol::UDP };
+    fn read(&mut self, now: Instant, path: Path, message: BytesMut) {
+        let transport = TransportContext {
+            local_addr: path.local,
+            peer_addr: path.remote,
+            ecn: None,
+            transport_protocol: match path.protocol {
+                transport::Protocol::Udp => TransportProtocol::UDP,
+                transport::Protocol::Tcp => TransportProtocol::TCP,
+            },
+        };
         let _ = self.pc.handle_read(TaggedBytesMut { now, transport, message });
     }
 
@@ -353,6 +368,9 @@ fn sound_goes_out_with_the_negotiated_payload_type() {
         net.viewer.heard
     );
 }
+
+#[path = "peer_tcp_tests.rs"]
+mod tcp;
 
 #[path = "peer_moves_tests.rs"]
 mod moves;

@@ -1,6 +1,6 @@
 //! The candidates of a session, ours and the viewer's, on their way between transport, ICE and the link.
 
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{
     driver::Session,
@@ -93,9 +93,13 @@ impl Session {
             warn!("own candidate {line} not taken: {e}");
             return;
         }
+        let Some(told) = self.endpoint.told_line(candidate, peer.ufrag()) else {
+            warn!("an own address cannot be hidden behind a name, and is not told to the viewer");
+            return;
+        };
         let (mid, number) = &trickle.place;
         self.send(Body::Candidate(Some(Candidate {
-            candidate: line,
+            candidate: told,
             sdp_m_line_index: Some(*number),
             sdp_mid: Some(mid.clone()),
         })));
@@ -130,13 +134,13 @@ impl Session {
     }
 
     fn use_candidate(&self, trickle: &mut Trickle, peer: &mut Peer, line: &str) {
-        if line.contains(".local ") {
-            // A browser's hidden host address: its own checks will show it (peer reflexive).
-            debug!("mDNS candidate left to the viewer's checks");
-            return;
-        }
-        if !trickle.remote.take(line, &self.endpoint) {
-            return;
+        match trickle.remote.take(line, &self.endpoint) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(e) => {
+                self.refuse(code::BAD_CANDIDATE, &format!("candidate {line:?} not used: {e}"));
+                return;
+            }
         }
         // Relays are to let it through.
         if let Some(address) = candidate_address(line) {

@@ -36,7 +36,11 @@ pub(super) struct Checks {
 pub(super) struct Evidence<'a> {
     /// This device's candidates.
     pub local: &'a [LocalCandidate],
-    /// What STUN and TURN servers said.
+    /// Whether `ice.policy` allows other ways than relays.
+    pub direct: bool,
+    /// STUN and TURN servers asked.
+    pub asked: usize,
+    /// What they said.
     pub servers: &'a [ServerOutcome],
     /// The viewer's candidates.
     pub viewer: &'a ViewerCandidates,
@@ -89,6 +93,8 @@ pub enum NoPath {
     RelayUnreached(String),
     /// Nobody was asked.
     NoServer,
+    /// None of those that were asked has said anything, nor had its time.
+    NoAnswerYet,
     /// The servers' names lead nowhere.
     NoNames(String),
     /// No server answered over UDP; `alone`: only this one was asked.
@@ -213,8 +219,12 @@ impl fmt::Display for NoPath {
                  ports (49152 to 65535 by default) are open to the internet"
             ),
             Self::NoServer => f.write_str(
-                "no STUN or TURN server is configured, so only viewers in the camera's own network reach it: name one",
+                "no STUN or TURN server is configured, or ice.policy asks none, so only viewers in the camera's own network \
+                 reach it: name one",
             ),
+            Self::NoAnswerYet => {
+                f.write_str("no STUN or TURN server has answered yet: are they up, and may the camera send UDP to them?")
+            }
             Self::NoNames(words) => write!(f, "no STUN or TURN server was found: {words}"),
             Self::DeviceUdpBlocked { alone: None, relay } => {
                 write!(f, "the camera's network blocks UDP and {}", relay.words("TURN over TLS"))

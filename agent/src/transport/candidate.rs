@@ -131,9 +131,11 @@ impl LocalCandidate {
 
     /// Whether the ICE agent pairs it. Not an IPv4 address seen through a NAT64: viewers' packets come to its IPv6 base,
     /// and that base's own candidate makes the pairs with their twins. Nor one of TCP but the listener's own: what comes
-    /// over TCP comes to that, whatever address the viewer knows it by.
+    /// over TCP comes to that, whatever address the viewer knows it by. Nor an own address that is told as a server saw it
+    /// because its host candidate hides it.
     pub fn is_for_checks(&self) -> bool {
         self.address.is_ipv4() == self.base.is_ipv4()
+            && (self.kind != CandidateKind::ServerReflexive || self.address != self.base)
             && (self.protocol == Protocol::Udp || self.kind == CandidateKind::Host)
     }
 

@@ -8,16 +8,21 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
+    batch::{Batch, Train},
     candidate::{LocalCandidate, Path, Protocol},
-    demux::EndpointId,
+    demux::{EndpointId, Packet, classify},
+    mdns::Disguise,
     metrics,
     nat64::Nat64,
     outcome::{Outcomes, ServerOutcome},
+    server::Servers,
+    sockets::Socket,
+    tcp::NextPicture,
     turn::Command,
 };
 
@@ -32,7 +37,8 @@ pub enum EndpointEvent {
     /// What [`Self::Candidate`] told is void: the device lost the address, or its NAT uses another. Its datagrams come and
     /// go no more.
     CandidateGone(LocalCandidate),
-    /// All servers answered or are given up. Comes once; later candidates come from changes of the network.
+    /// All servers answered or are given up. Comes once; later candidates come from changes of the network, and
+    /// where an allocation is replaced.
     GatheringDone,
     /// A datagram for the session.
     Datagram {
@@ -81,7 +87,12 @@ pub struct Endpoint {
     datagrams: mpsc::Receiver<Datagram>,
     pub(super) relays: Arc<Mutex<Relays>>,
     pub(super) refresh: Arc<Notify>,
+    pub(super) disguise: Disguise,
     pub(super) outcomes: Outcomes,
+    /// By which media was sent last.
+    media: Mutex<Option<Path>>,
+    /// Not for those that ask no servers.
+    servers: Option<watch::Sender<Servers>>,
     _cancel: DropGuard,
 }
 
@@ -92,11 +103,26 @@ impl Endpoint {
         inner: Arc<Inner>,
         findings: mpsc::Receiver<EndpointEvent>,
         datagrams: mpsc::Receiver<Datagram>,
+        servers: Option<watch::Sender<Servers>>,
         cancel: CancellationToken,
     ) -> Self {
         let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
-        let outcomes = Outcomes::default();
-        Self { id, direct, inner, findings, datagrams, relays, refresh, outcomes, _cancel }
+        let disguise = Disguise::new(direct.then(|| inner.mdns.clone()));
+        let (outcomes, media) = (Outcomes::default(), Mutex::default());
+        Self {
+            id,
+            direct,
+            inner,
+            findings,
+            datagrams,
+            relays,
+            refresh,
+            disguise,
+            outcomes,
+            media,
+            servers,
+            _cancel,
+        }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -122,6 +148,9 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
+        if matches!(classify(data), Packet::Media) {
+            *self.media.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+        }
         if path.protocol == Protocol::Tcp {
             shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
             return;
@@ -145,6 +174,21 @@ impl Endpoint {
         shared.metrics.drop_one(why);
     }
 
+    /// Sends several datagrams, those that can in one call: see [`Batch`].
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// The socket of the shared port that datagrams by `path` leave from, if it is one of this session's.
+    pub(super) fn socket(&self, path: Path) -> Option<Arc<Socket>> {
+        let is_mine = self.direct && path.protocol == Protocol::Udp;
+        is_mine.then(|| self.inner.shared.socket(path.local)).flatten()
+    }
+
+    pub(super) fn send_train(&self, socket: &Socket, train: &Train) {
+        self.inner.shared.transmit_train(socket, train);
+    }
+
     /// Tells an address of the viewer, so that TURN servers let it through early.
     pub fn remote_candidate(&self, address: SocketAddr) {
         let peer = address.ip();
@@ -157,6 +201,16 @@ impl Endpoint {
             // If the queue is full, the first packet to the peer asks again.
             let _ = commands.try_send(Command::Permit(peer));
         }
+    }
+
+    /// How many servers are asked for this session.
+    pub fn servers_asked(&self) -> usize {
+        self.outcomes.asked()
+    }
+
+    /// Whether the policy allows other ways than relays.
+    pub fn is_direct(&self) -> bool {
+        self.direct
     }
 
     /// Asks all STUN servers again, from all addresses, as before an ICE restart: a NAT may show other addresses than at
@@ -174,6 +228,31 @@ impl Endpoint {
     /// What makes IPv6 addresses of the viewer's, where there is no IPv4.
     pub fn nat64(&self) -> &Nat64 {
         &self.inner.nat64
+    }
+
+    /// What is to be done with the next picture: over TCP, a viewer that is behind is not sent what it cannot show.
+    pub fn next_picture(&self, keyframe: bool) -> NextPicture {
+        let media = *self.media.lock().unwrap_or_else(PoisonError::into_inner);
+        match media {
+            Some(path) if path.protocol == Protocol::Tcp => {
+                self.inner.shared.tcp.next_picture(Instant::now(), path, keyframe)
+            }
+            _ => NextPicture::Send,
+        }
+    }
+
+    /// Replaces the session's servers. Allocations at TURN servers that are in both lists go on with the credentials that
+    /// they were made with until these are refused or have a fifth of their life left; then, and for servers that are not
+    /// listed any more, others are made first, and told as [`EndpointEvent::Candidate`]. STUN servers are asked when the
+    /// network changes next.
+    pub fn renew(&self, servers: &Servers) {
+        if let Some(sender) = &self.servers {
+            sender.send_if_modified(|old| {
+                let is_new = old != servers;
+                old.clone_from(servers);
+                is_new
+            });
+        }
     }
 
     fn relays(&self) -> MutexGuard<'_, Relays> {

@@ -5,7 +5,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{candidate::CandidateKind, tcp::Refusal};
+use super::{
+    candidate::{CandidateKind, LocalCandidate, Protocol},
+    tcp::Refusal,
+};
 
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -15,6 +18,8 @@ type Label = [(&'static str, &'static str); 1];
 pub enum Drop {
     /// Came from an address, or with a ufrag, of no session.
     Unknown,
+    /// Too many checks from addresses of no session came from one source.
+    RateLimit,
     /// The session did not take its datagrams fast enough.
     SessionQueue,
     /// The kernel's send buffer is full.
@@ -37,6 +42,7 @@ impl Drop {
     fn label(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::RateLimit => "rate_limit",
             Self::SessionQueue => "session_queue",
             Self::SendBuffer => "send_buffer",
             Self::SendError => "send_error",
@@ -60,6 +66,10 @@ pub struct TransportMetrics {
     pub datagrams_out: Counter,
     /// Bytes sent on the shared port, without IP and UDP headers.
     pub bytes_out: Counter,
+    /// Calls of the kernel that received from the shared port; one may bring several datagrams.
+    pub receive_calls: Counter,
+    /// Calls of the kernel that sent from the shared port; one may take several datagrams.
+    pub send_calls: Counter,
     /// Frames received over viewers' TCP connections.
     pub tcp_frames_in: Counter,
     /// Frames sent over viewers' TCP connections.
@@ -89,6 +99,8 @@ impl TransportMetrics {
         r.register("bytes_in", "Bytes received on the shared UDP port", m.bytes_in.clone());
         r.register("datagrams_out", "Datagrams sent on the shared UDP port", m.datagrams_out.clone());
         r.register("bytes_out", "Bytes sent on the shared UDP port", m.bytes_out.clone());
+        r.register("receive_calls", "Calls that received from the shared UDP port", m.receive_calls.clone());
+        r.register("send_calls", "Calls that sent from the shared UDP port", m.send_calls.clone());
         r.register("tcp_frames_in", "Frames received over ICE-TCP", m.tcp_frames_in.clone());
         r.register("tcp_frames_out", "Frames sent over ICE-TCP", m.tcp_frames_out.clone());
         r.register("tcp_connections", "ICE-TCP connections open", m.tcp_connections.clone());
@@ -121,16 +133,12 @@ impl TransportMetrics {
     }
 
     /// A candidate was found.
-    pub fn found(&self, kind: CandidateKind) {
-        self.candidates.get_or_create(&[("kind", kind.as_str())]).inc();
-    }
-
-    /// A candidate was found that viewers connect to over TCP.
-    pub fn found_passive(&self, kind: CandidateKind) {
-        let kind = match kind {
-            CandidateKind::Host => "host_tcp",
-            CandidateKind::ServerReflexive => "srflx_tcp",
-            CandidateKind::Relayed => "relay_tcp",
+    pub fn found(&self, candidate: &LocalCandidate) {
+        let kind = match (candidate.protocol, candidate.kind) {
+            (Protocol::Udp, kind) => kind.as_str(),
+            (Protocol::Tcp, CandidateKind::Host) => "host_tcp",
+            (Protocol::Tcp, CandidateKind::ServerReflexive) => "srflx_tcp",
+            (Protocol::Tcp, CandidateKind::Relayed) => "relay_tcp",
         };
         self.candidates.get_or_create(&[("kind", kind)]).inc();
     }

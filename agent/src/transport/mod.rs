@@ -5,8 +5,9 @@
 //! that are meant for the session, from the shared port and from TURN servers alike. What a datagram means (ICE,
 //! DTLS, SRTP) is the session's business; here is only decided whose it is.
 //!
-//! Not here: connectivity checks, host name candidates (mDNS), ICE over TCP that the device opens.
+//! Not here: connectivity checks, ICE over TCP that the device opens.
 
+mod batch;
 mod candidate;
 pub mod channel;
 pub mod demux;
@@ -14,7 +15,9 @@ pub mod discovery;
 mod endpoint;
 mod gather;
 mod interfaces;
+mod limits;
 pub mod mapping;
+pub mod mdns;
 mod metrics;
 pub mod nat64;
 mod outcome;
@@ -29,7 +32,7 @@ pub mod turn;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -37,6 +40,7 @@ use tokio_util::{
 use tracing::{Instrument as _, info};
 
 pub use self::{
+    batch::Batch,
     candidate::{CandidateKind, LocalCandidate, Path, Protocol},
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},
@@ -47,7 +51,7 @@ pub use self::{
 };
 use self::{
     gather::Gather,
-    mapping::{Mapper, MappingMetrics},
+    mapping::{Mapper, Mapping, MappingMetrics},
     shared::Shared,
 };
 use crate::{
@@ -71,6 +75,7 @@ struct Inner {
     _follower: Option<AbortOnDropHandle<()>>,
     nat64: nat64::Nat64,
     _keeper: AbortOnDropHandle<()>,
+    mdns: mdns::Mdns,
     mapper: Option<Mapper>,
     tasks: TaskTracker,
 }
@@ -90,6 +95,7 @@ impl Transport {
         let shared = Arc::new(Shared::new(sockets, counted, config));
         let nat64 = nat64::Nat64::start(interfaces.clone(), metrics);
         let port = shared.sockets().offered.first().map_or(0, |socket| socket.local.port());
+        let mdns = mdns::Mdns::start(interfaces.clone(), config.hide_addresses, metrics);
         // Where only relays are told there is nothing to connect to.
         let tcp = config.tcp && config.policy != IcePolicy::Relay;
         let keeper = sockets::Keeper::new(shared.clone(), port, config.loopback, tcp);
@@ -100,7 +106,7 @@ impl Transport {
         let protocols: &[Protocol] = if tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
         let mapper =
             wanted.then(|| Mapper::start(port, interfaces.clone(), protocols, mapping_metrics, &tasks));
-        let inner = Inner { shared, port, interfaces, _follower, nat64, _keeper, mapper, tasks };
+        let inner = Inner { shared, port, interfaces, _follower, nat64, mdns, _keeper, mapper, tasks };
         let this = Self(Arc::new(inner));
         let addresses: Vec<_> = this.local_addresses().iter().map(|a| a.ip().to_string()).collect();
         info!("UDP port {} is open on {}", this.port(), addresses.join(", "));
@@ -122,6 +128,11 @@ impl Transport {
         self.0.interfaces.clone()
     }
 
+    /// What the device's routers hold open, and its changes; `None`: they are not asked.
+    pub fn mappings(&self) -> Option<watch::Receiver<Arc<[Mapping]>>> {
+        self.0.mapper.as_ref().map(Mapper::mappings)
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &TransportMetrics {
         &self.0.shared.metrics
@@ -134,20 +145,26 @@ impl Transport {
         let (inbox, datagrams) = mpsc::channel(INBOX);
         let cancel = CancellationToken::new();
         let direct = policy != IcePolicy::Relay;
-        let servers = if policy == IcePolicy::Host { Servers::new() } else { servers.clone() };
+        let asks = policy != IcePolicy::Host;
+        let (renewals, servers) = watch::channel(if asks { servers.clone() } else { Servers::new() });
+        let renewals = asks.then_some(renewals);
         let id = self.0.shared.open(inbox.clone());
-        let endpoint = Endpoint::new(id, direct, self.0.clone(), findings, datagrams, cancel.clone());
+        let endpoint =
+            Endpoint::new(id, direct, self.0.clone(), findings, datagrams, renewals, cancel.clone());
+        endpoint.outcomes.expect(servers.borrow().iter().count());
         let gather = Gather {
             shared: self.0.shared.clone(),
             tasks: self.0.tasks.clone(),
             servers,
+            interfaces: self.interfaces(),
             nat64: self.0.nat64.clone(),
+            hide: self.0.mdns.hides(),
             direct,
             found,
             inbox,
             relays: endpoint.relays.clone(),
             refresh: endpoint.refresh.clone(),
-            mappings: self.0.mapper.as_ref().map(Mapper::mappings),
+            mappings: self.mappings(),
             outcomes: endpoint.outcomes.clone(),
             cancel,
         };
@@ -174,7 +191,7 @@ fn random_id() -> [u8; 12] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[path = "../../tests/support/own_network.rs"]
 mod own_network;
 #[cfg(test)]
 mod roaming_tests;

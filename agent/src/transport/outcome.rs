@@ -74,12 +74,28 @@ pub struct ServerOutcome {
 
 /// All servers' say in one session; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outcomes(Arc<Mutex<Vec<ServerOutcome>>>);
+pub(super) struct Outcomes(Arc<Mutex<Entries>>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    asked: usize,
+    all: Vec<ServerOutcome>,
+}
 
 impl Outcomes {
+    /// So many servers are going to be asked.
+    pub fn expect(&self, servers: usize) {
+        self.entries().asked = servers;
+    }
+
+    /// How many servers are asked, whether they have answered yet or not.
+    pub fn asked(&self) -> usize {
+        self.entries().asked
+    }
+
     /// All so far, in the order of the answers.
     pub fn all(&self) -> Vec<ServerOutcome> {
-        self.entries().clone()
+        self.entries().all.clone()
     }
 
     /// A server's name leads nowhere.
@@ -125,19 +141,19 @@ impl Outcomes {
         said: Said,
     ) {
         let outcome = ServerOutcome { server: server.to_string(), address, asked, local, said };
-        let mut entries = self.entries();
+        let all = &mut self.entries().all;
         // Servers are asked again when the network changes: only their last word counts.
-        entries.retain(|old| {
+        all.retain(|old| {
             asked != Asked::Binding
                 || (&old.server, old.address, old.asked, old.local)
                     != (&outcome.server, outcome.address, outcome.asked, outcome.local)
         });
-        if entries.len() < MAX_OUTCOMES {
-            entries.push(outcome);
+        if all.len() < MAX_OUTCOMES {
+            all.push(outcome);
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<ServerOutcome>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

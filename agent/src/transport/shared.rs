@@ -14,22 +14,23 @@ use tokio::sync::{OnceCell, mpsc, watch};
 use tracing::warn;
 
 use super::{
+    batch::Train,
     candidate::Path,
     demux::{EndpointId, Packet, Table, TransactionId, classify},
     endpoint::Datagram,
+    limits::Limits,
     metrics::{Drop, TransportMetrics},
     resolved::Resolved,
     server::ServerUrl,
-    sockets::{Socket, Sockets},
+    sockets::{Buffers, Socket, Sockets},
     tcp::Connections,
     tls,
+    turn::Reachability,
 };
 use crate::config::IceConfig;
 
-/// Room for the next datagram: more than any path to a browser carries (1500 bytes).
+/// Longer datagrams are dropped, lest a queue of them takes much memory: no path to a browser carries more than 1500 bytes.
 const MAX_DATAGRAM: usize = 2048;
-/// Datagrams are cut from blocks of this size, to allocate seldom, and yet not to hold much memory by one of them.
-const BLOCK: usize = 16 * 1024;
 /// After an error of a socket the next attempt waits so long, lest a lost interface costs a whole core.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 /// Answers that may wait for one STUN query; it needs one.
@@ -49,6 +50,7 @@ struct State {
     inboxes: HashMap<EndpointId, mpsc::Sender<Datagram>>,
     queries: HashMap<TransactionId, Query>,
     resolved: Resolved,
+    limits: Limits,
 }
 
 /// See the module's documentation.
@@ -58,6 +60,7 @@ pub(super) struct Shared {
     /// Viewers' connections over TCP.
     pub tcp: Arc<Connections>,
     sockets: watch::Sender<Arc<Sockets>>,
+    reachability: Mutex<Reachability>,
     ca_file: Option<PathBuf>,
     tls: OnceCell<Option<Arc<ClientConfig>>>,
     state: Mutex<State>,
@@ -69,7 +72,8 @@ impl Shared {
         let (ca_file, tcp) = (config.ca_file.clone(), Arc::new(Connections::new(config.port)));
         let sockets = Sockets { offered: sockets, ..Sockets::default() };
         let sockets = watch::Sender::new(Arc::new(sockets));
-        Self { sockets, metrics, tcp, ca_file, tls: OnceCell::new(), state: Mutex::default() }
+        let (reachability, state) = (Mutex::default(), Mutex::default());
+        Self { sockets, metrics, tcp, reachability, ca_file, tls: OnceCell::new(), state }
     }
 
     /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
@@ -146,13 +150,34 @@ impl Shared {
 
     /// Sends from the shared port. What the kernel does not take is dropped and counted: it is the queue.
     pub fn transmit(&self, socket: &Socket, to: SocketAddr, data: &[u8]) {
-        match socket.io.try_send_to(data, to) {
-            Ok(_) => {
+        self.metrics.send_calls.inc();
+        match socket.wire.send(to, data, None) {
+            Ok(()) => {
                 self.metrics.datagrams_out.inc();
                 self.metrics.bytes_out.inc_by(data.len() as u64);
             }
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => self.metrics.drop_one(Drop::SendBuffer),
             Err(_) => self.metrics.drop_one(Drop::SendError),
+        }
+    }
+
+    /// Sends several datagrams from the shared port in one call, or each in one of its own where the kernel does not do it.
+    pub fn transmit_train(&self, socket: &Socket, train: &Train) {
+        let (to, count) = (train.path.remote, train.count as u64);
+        self.metrics.send_calls.inc();
+        match socket.wire.send(to, &train.data, Some(train.segment)) {
+            Ok(()) => {
+                self.metrics.datagrams_out.inc_by(count);
+                self.metrics.bytes_out.inc_by(train.data.len() as u64);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                self.metrics.drop_some(Drop::SendBuffer, count);
+            }
+            // A network card that cannot cut them, or a path that is too narrow for one of them.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE)) => {
+                train.data.chunks(train.segment).for_each(|datagram| self.transmit(socket, to, datagram));
+            }
+            Err(_) => self.metrics.drop_some(Drop::SendError, count),
         }
     }
 
@@ -186,10 +211,19 @@ impl Shared {
         self.tls.get_or_init(make).await.clone()
     }
 
+    /// What is remembered of TURN servers.
+    pub fn reachability(&self) -> MutexGuard<'_, Reachability> {
+        self.reachability.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn deliver(&self, path: Path, data: BytesMut) {
         let at = Instant::now();
         self.metrics.datagrams_in.inc();
         self.metrics.bytes_in.inc_by(data.len() as u64);
+        if data.len() > MAX_DATAGRAM {
+            self.metrics.drop_one(Drop::Unknown);
+            return;
+        }
         let packet = classify(&data);
         let mut state = self.state();
         if let Packet::StunResponse { id } = packet
@@ -198,6 +232,13 @@ impl Shared {
         {
             // Full only if the server repeats itself.
             let _ = query.answers.try_send(data);
+            return;
+        }
+        if let Packet::StunRequest { .. } = packet
+            && !state.table.is_owned(path)
+            && !state.limits.admit(at, path.remote.ip())
+        {
+            self.metrics.drop_one(Drop::RateLimit);
             return;
         }
         let owner = state.table.route(at, path, &packet);
@@ -247,16 +288,13 @@ impl std::ops::Drop for QueryGuard<'_> {
 
 /// Receives on one socket until it is aborted.
 pub(super) async fn receive(shared: Arc<Shared>, socket: Arc<Socket>) {
-    let mut buffer = BytesMut::new();
-    let mut told = None;
+    let (mut buffers, mut told) = (Buffers::new(), None);
     loop {
-        if buffer.capacity() < MAX_DATAGRAM {
-            buffer.reserve(BLOCK);
-        }
-        match socket.io.recv_buf_from(&mut buffer).await {
-            Ok((_, from)) => {
+        let take = |from, data| shared.deliver(Path::udp(socket.local, from), data);
+        match socket.wire.receive(&mut buffers, take).await {
+            Ok(()) => {
                 told = None;
-                shared.deliver(Path::udp(socket.local, from), buffer.split());
+                shared.metrics.receive_calls.inc();
             }
             Err(e) => {
                 if told.replace(e.kind()) != Some(e.kind()) {

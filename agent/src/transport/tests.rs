@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use tokio::{net::UdpSocket, time::timeout};
 
 use super::*;
@@ -93,6 +94,68 @@ async fn a_stranger_gets_no_answer_and_is_counted() {
     assert_eq!(datagram(&mut a).await.2, stun(1, "aaaa:x"));
     assert_eq!(transport.metrics().dropped(DropReason::Unknown), 2);
     assert_eq!(transport.metrics().datagrams_out.get(), 0);
+}
+
+#[tokio::test]
+async fn a_flood_from_one_source_keeps_no_other_viewer_out() {
+    let transport = transport().await;
+    let (mut before, mut after) = (session(&transport, "aaaa"), session(&transport, "bbbb"));
+    let known = viewer(&transport).await;
+    known.send(&stun(1, "aaaa:x")).await.unwrap();
+    assert_eq!(datagram(&mut before).await.2, stun(1, "aaaa:x"));
+    // From the viewer's own address, as others behind its NAT, and with a name that is right.
+    let flood = viewer(&transport).await;
+    until("the flood is cut off", || {
+        for n in 0..100 {
+            let _ = flood.try_send(&stun(1, if n % 2 == 0 { "nobody:x" } else { "cccc:x" }));
+        }
+        transport.metrics().dropped(DropReason::RateLimit) > 1000
+    })
+    .await;
+    assert_eq!(transport.metrics().datagrams_out.get(), 0);
+    known.send(&stun(1, "aaaa:y")).await.unwrap();
+    assert_eq!(datagram(&mut before).await.2, stun(1, "aaaa:y"));
+    let other = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    other.send_to(&stun(1, "bbbb:x"), ("127.0.0.1", transport.port())).await.unwrap();
+    assert_eq!(datagram(&mut after).await.2, stun(1, "bbbb:x"));
+}
+
+/// As many as one camera has at most; the answer of each reaches its own viewer, all at the same time.
+#[tokio::test]
+async fn thirty_two_sessions_share_one_port() {
+    let transport = transport().await;
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..32 {
+        let (ufrag, socket) = (format!("ufrag{n}"), viewer(&transport).await);
+        let mut endpoint = session(&transport, &ufrag);
+        running.spawn(async move {
+            socket.send(&stun(1, &format!("{ufrag}:x"))).await.unwrap();
+            let (local, from, _) = datagram(&mut endpoint).await;
+            assert_eq!(from, socket.local_addr().unwrap());
+            for round in 0..20u8 {
+                socket.send(&[0x80, n, round]).await.unwrap();
+                assert_eq!(datagram(&mut endpoint).await, (local, from, vec![0x80, n, round]));
+                let mut batch = endpoint.batch();
+                for packet in 0..10 {
+                    batch.push(Path::udp(local, from), BytesMut::from(&[0x80, n, round, packet][..]));
+                }
+                drop(batch);
+                for packet in 0..10 {
+                    let mut buffer = [0; 10];
+                    let length = timeout(DEADLINE, socket.recv(&mut buffer)).await.unwrap().unwrap();
+                    assert_eq!(buffer[..length], [0x80, n, round, packet]);
+                }
+            }
+            endpoint
+        });
+    }
+    let sessions = running.join_all().await;
+    assert_eq!(transport.metrics().endpoints.get(), 32);
+    let metrics = transport.metrics();
+    assert_eq!((metrics.datagrams_in.get(), metrics.datagrams_out.get()), (32 * 21, 32 * 200));
+    assert_eq!(metrics.send_calls.get(), 32 * 20);
+    drop(sessions);
+    assert_eq!(transport.metrics().endpoints.get(), 0);
 }
 
 #[tokio::test]
@@ -208,6 +271,74 @@ async fn metrics_are_found_under_the_transports_name() {
     let hosts = transport.local_addresses().len();
     assert!(text.contains(&format!("p2pcam_transport_candidates_total{{kind=\"host\"}} {hosts}")), "{text}");
     assert!(text.contains("p2pcam_transport_endpoints 1"), "{text}");
+}
+
+/// 40 packets of a picture, the last of them shorter, each marked with its number.
+fn picture() -> Vec<BytesMut> {
+    (0..40u8).map(|n| BytesMut::from(&vec![[0x80, n]; if n == 39 { 20 } else { 500 }].concat()[..])).collect()
+}
+
+#[tokio::test]
+async fn the_packets_of_a_picture_leave_and_come_in_fewer_calls_than_packets() {
+    let (near, far) = (transport().await, transport().await);
+    let (here, mut there) = (session(&near, "aaaa"), session(&far, "bbbb"));
+    let local = |transport: &Transport| SocketAddr::from(([127, 0, 0, 1], transport.port()));
+    let path = Path::udp(local(&near), local(&far));
+    here.send(path, &stun(1, "bbbb:x"));
+    assert_eq!(datagram(&mut there).await.2, stun(1, "bbbb:x"));
+    let (sent, received) = (near.metrics().send_calls.get(), far.metrics().receive_calls.get());
+    let mut batch = here.batch();
+    for packet in picture() {
+        batch.push(path, packet);
+    }
+    drop(batch);
+    for packet in picture() {
+        assert_eq!(datagram(&mut there).await.2, packet);
+    }
+    assert_eq!(near.metrics().datagrams_out.get(), 41);
+    assert_eq!(near.metrics().send_calls.get() - sent, 1);
+    let calls = far.metrics().receive_calls.get() - received;
+    assert!(calls < 10, "{calls} calls");
+}
+
+#[tokio::test]
+async fn packets_that_the_kernel_does_not_cut_leave_one_by_one() {
+    if !own_network::entered("transport::tests::packets_that_the_kernel_does_not_cut_leave_one_by_one") {
+        return;
+    }
+    // Too narrow for a packet of the picture: the kernel cuts each, but not all of them in one call.
+    own_network::ip("link set lo mtu 576");
+    let transport = transport().await;
+    let here = session(&transport, "aaaa");
+    let peer = viewer(&transport).await;
+    let path = Path::udp(peer.peer_addr().unwrap(), peer.local_addr().unwrap());
+    for _ in 0..2 {
+        let mut batch = here.batch();
+        for packet in picture() {
+            batch.push(path, packet);
+        }
+        drop(batch);
+        for packet in picture() {
+            let mut buffer = [0; 1500];
+            let length = timeout(DEADLINE, peer.recv(&mut buffer)).await.unwrap().unwrap();
+            assert_eq!(buffer[..length], packet);
+        }
+    }
+    assert_eq!(transport.metrics().datagrams_out.get(), 80);
+    assert!(transport.metrics().send_calls.get() >= 80);
+}
+
+#[tokio::test]
+async fn datagrams_longer_than_any_path_to_a_browser_carries_are_dropped() {
+    let transport = transport().await;
+    let mut session = session(&transport, "aaaa");
+    let peer = viewer(&transport).await;
+    peer.send(&stun(1, "aaaa:x")).await.unwrap();
+    peer.send(&[0x80; 9000]).await.unwrap();
+    peer.send(DTLS).await.unwrap();
+    assert_eq!(datagram(&mut session).await.2, stun(1, "aaaa:x"));
+    assert_eq!(datagram(&mut session).await.2, DTLS);
+    assert_eq!(transport.metrics().dropped(DropReason::Unknown), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod board;
 pub mod browser;
+pub mod own_network;
 pub mod turn;
 
 use std::{

@@ -43,12 +43,20 @@ pub struct Attachment {
     pub addresses: Vec<IpNet>,
     /// Whether the device is the way to everywhere, for each IP version that it has an address of.
     pub default_route: bool,
+    /// The router that the default route of IPv4 names, for who asks the kernel for it; every packet goes into the device
+    /// all the same.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 impl Attachment {
-    /// By [`DEVICE`], with default routes.
+    /// By [`DEVICE`], with default routes that name no router.
     pub fn new(addresses: Vec<IpNet>) -> Self {
-        Self { device: DEVICE.into(), addresses, default_route: true }
+        Self { device: DEVICE.into(), addresses, default_route: true, gateway: None }
+    }
+
+    /// The same, by a router.
+    pub fn by(addresses: Vec<IpNet>, gateway: Option<Ipv4Addr>) -> Self {
+        Self { gateway, ..Self::new(addresses) }
     }
 }
 
@@ -102,7 +110,11 @@ async fn set_up(handle: &Handle, attachment: &Attachment) -> Result<(), rtnetlin
         let mut versions = attachment.addresses.iter().map(|address| address.addr().is_ipv4());
         let (v4, v6) = (versions.clone().any(|is_v4| is_v4), versions.any(|is_v4| !is_v4));
         // A TUN device has no neighbours to ask: everything goes into it.
-        let route = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(device).build();
+        let route = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(device);
+        let route = match attachment.gateway {
+            Some(gateway) => route.gateway(gateway).build(),
+            None => route.build(),
+        };
         default_route(handle, route, v4).await?;
         let route = RouteMessageBuilder::<Ipv6Addr>::new().output_interface(device).build();
         default_route(handle, route, v6).await?;

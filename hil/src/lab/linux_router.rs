@@ -107,7 +107,7 @@ impl LinuxRouter {
         let mut router = Self { daemon: None, namespace, settings, boots: 0 };
         router.namespace.run(set_kernel).map_err(router.failed("its kernel settings cannot be written"))?;
         let device = |name: &str, addresses, default_route| {
-            let attachment = Attachment { device: name.into(), addresses, default_route };
+            let attachment = Attachment { device: name.into(), default_route, ..Attachment::new(addresses) };
             attach(&router.namespace, &attachment).map_err(router.failed("a TUN device cannot be made"))
         };
         let lan = device(LAN, vec![router.settings.lan.into()], false)?;
@@ -139,7 +139,7 @@ impl LinuxRouter {
     pub fn set_external(&mut self, wan: Ipv4Addr) -> Result<(), LinuxRouterError> {
         self.settings.wan = wan;
         let addresses = vec![Ipv4Net::from(wan).into()];
-        let attachment = Attachment { device: WAN.into(), addresses, default_route: true };
+        let attachment = Attachment { device: WAN.into(), ..Attachment::new(addresses) };
         set_addresses(&self.namespace, &attachment).map_err(self.failed("its address cannot be changed"))?;
         self.forget()
     }

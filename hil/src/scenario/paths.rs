@@ -1,12 +1,12 @@
 //! Whether the path that a scenario expects can be at all.
 
 use super::{
-    plan::{Network, PathKind, Plan, TurnTransport, Uplink},
+    plan::{Network, PathKind, Plan, RouterPlan, TurnTransport, Uplink, ViewerKind},
     problem::Trouble,
     sense::Read,
     table::Notes,
 };
-use crate::lab::fabric::Policy;
+use crate::lab::{fabric::Policy, packet::Protocol};
 
 /// Whether what is expected of the path can be at all.
 pub(super) fn check(notes: &mut Notes, read: &Read<'_>) {
@@ -50,10 +50,13 @@ pub(super) fn check(notes: &mut Notes, read: &Read<'_>) {
 
 fn direct_is_impossible(plan: &Plan) -> Option<Trouble> {
     for (name, side) in [("device", &plan.device), ("viewer", &plan.viewer)] {
-        if side.uplink.policy != Policy::Open {
+        if side.uplink.policy != Policy::Open && !reaches_by_tcp(plan) {
             return Some(
                 Trouble::new(format!("a direct path is expected, but the {name}'s firewall lets no UDP out"))
-                    .hint("expect path = \"relayed\", or set firewall = \"open\""),
+                    .hint(
+                        "expect path = \"relayed\", or set firewall = \"open\", or let Chromium watch a device whose TCP \
+                         port is open (no routers, or a forward of TCP)",
+                    ),
             );
         }
     }
@@ -69,6 +72,18 @@ fn direct_is_impossible(plan: &Plan) -> Option<Trouble> {
         Trouble::new(format!("a direct path is expected, but the viewer {} uses relays only", viewer.name))
             .hint("leave `relay-only` out, or expect path = \"relayed\""),
     )
+}
+
+/// Whether the viewers can connect to the device over TCP. The headless viewer opens no such connections.
+fn reaches_by_tcp(plan: &Plan) -> bool {
+    // A firewall that lets out one port only does not let out the device's.
+    let lets = |firewall| matches!(firewall, Policy::Open | Policy::NoUdp);
+    let forwards = |router: &RouterPlan| router.forwards.iter().any(|(kind, ..)| *kind == Protocol::Tcp);
+    plan.viewers.iter().all(|viewer| viewer.kind == ViewerKind::Chromium)
+        && plan.shared_cgn.is_none()
+        && plan.device.uplink.routers.iter().all(forwards)
+        && lets(plan.device.uplink.policy)
+        && lets(plan.viewer.uplink.policy)
 }
 
 /// Whether some transport of TURN gets through the firewall.

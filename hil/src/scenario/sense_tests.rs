@@ -1,6 +1,6 @@
 //! Tests of what does not go together in a scenario.
 
-use super::{refused, refused_once};
+use super::{plan, refused, refused_once};
 
 #[test]
 fn times_that_do_not_fit_are_contradictions() {
@@ -63,6 +63,12 @@ fn events_need_what_they_happen_to() {
 fn paths_that_cannot_be_are_contradictions() {
     let no_udp = "[device]\nfirewall = \"no-udp\"\n[expect]\n";
     refused_once(&format!("{no_udp}path = \"direct\""), 5, &["the device's firewall lets no UDP out"]);
+    let chromium =
+        "[[viewers]]\nkind = \"chromium\"\n[viewer]\nfirewall = \"no-udp\"\n[expect]\npath = \"direct\"\n";
+    plan(chromium);
+    refused_once(&format!("{chromium}[device]\nrouters = [\"symmetric\"]"), 7, &["the viewer's firewall"]);
+    let forward = "{ kind = \"symmetric\", forwards = [{ protocol = \"tcp\", outside = 50000 }] }";
+    plan(&format!("{chromium}[device]\nrouters = [{forward}]"));
     let only_443 = "[servers]\nturn = [\"udp\", \"tcp\"]\n[viewer]\nfirewall = \"only-tcp-443\"\n[expect]\n";
     refused_once(
         &format!("{only_443}path = \"relayed\""),

@@ -126,7 +126,7 @@ pub enum Event {
     Path {
         /// When.
         ms: f64,
-        /// Type of the own candidate: `host`, `srflx`, `prflx`, `relay`.
+        /// Type of the own candidate: `host`, `srflx`, `prflx`, `relay`; `host tcp` and so on over TCP (RFC 6544).
         local: String,
         /// Type of the device's.
         remote: String,

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used)]
 
 mod lan;
+mod nat_kind;
 mod support;
 
 use std::{

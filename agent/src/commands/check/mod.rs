@@ -7,6 +7,7 @@ mod devices;
 mod finding;
 mod gpio;
 mod hub;
+mod network;
 mod ports;
 mod server;
 mod state;
@@ -36,6 +37,9 @@ const AT_ONCE: usize = 16;
 
 /// Prints the findings; exit code 1 if one of them is a failure.
 pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    if args.network {
+        return check_network(args);
+    }
     let findings = match super::load(args.file.config.as_deref(), &args.settings()) {
         Ok(loaded) => {
             let mut findings = vec![configuration(&loaded)];
@@ -68,6 +72,16 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = findings.iter().any(|finding| finding.level == Level::Fail);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn check_network(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let loaded = super::load(args.file.config.as_deref(), &args.settings())?;
+    let reply = super::runtime()?.block_on(network::network(&loaded.config, &args.stun));
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&reply)?),
+        false => print!("{reply}"),
+    }
+    Ok(if reply.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn configuration(loaded: &Loaded) -> Finding {

@@ -84,3 +84,26 @@ pub fn silent(started: Instant) -> Trouble {
         "check address and port; a firewall on the way may block it (UDP to this port must pass both ways)",
     )
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use p2pcam_agent::transport::channel::answer_to;
+
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_makes_the_readers_panic(tail in proptest::collection::vec(0u8.., 0..64)) {
+            let asked = request(vec![Box::new(BINDING_REQUEST)]).unwrap();
+            let mut answer = Message::new();
+            answer.build(&[Box::new(asked.transaction_id), Box::new(BINDING_SUCCESS)]).unwrap();
+            let mut bytes = answer.raw;
+            bytes[3] = tail.len() as u8;
+            bytes.extend(&tail);
+            if let Some(answer) = answer_to(&asked, &bytes) {
+                let _ = (mapped(&answer), refusal(&answer));
+            }
+        }
+    }
+}

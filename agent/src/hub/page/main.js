@@ -125,6 +125,7 @@ function useToken(word) {
 
 function onMessage({ session: id, connect, description, candidate, restart, notice, error, bye }) {
   if (connect) {
+    if (running && id === running.id) return running.renew(connect);
     nextOffer = { id, connect };
     // One that was prepared for an earlier offer has old servers or a session that is gone.
     if (prepared?.id) discardPrepared();

@@ -86,15 +86,20 @@ export class Session {
   prepare(id, connect) {
     this.id = id;
     this.#ready = (async () => {
-      try {
-        this.pc.setConfiguration({ ...this.base, iceServers: iceServers(connect) });
-      } catch (error) {
-        console.warn('the hub named a server that this browser does not take:', error.message);
-      }
+      this.renew(connect);
       await this.pc.setLocalDescription(await this.#offer);
       return { type: 'offer', sdp: this.pc.localDescription.sdp };
     })();
     this.#ready.catch((error) => this.hooks.broke(error));
+  }
+
+  /** Takes newer servers and credentials; they are used when candidates are gathered next. */
+  renew(connect) {
+    try {
+      this.pc.setConfiguration({ ...this.base, iceServers: iceServers(connect) });
+    } catch (error) {
+      console.warn('the hub named a server that this browser does not take:', error.message);
+    }
   }
 
   /** Sends what is prepared. `since`: when the viewer asked for it, on the clock of performance.now(). */

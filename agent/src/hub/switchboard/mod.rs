@@ -71,8 +71,8 @@ struct Session {
 enum Stage {
     /// The viewer has its `connect`; the device knows nothing yet.
     Offered { since: Now },
-    /// The device was told.
-    Live,
+    /// The device was told; both sides have credentials since then.
+    Live { since: Now },
 }
 
 #[derive(Clone, Copy)]
@@ -154,7 +154,7 @@ impl Switchboard {
                     format!("{device} is not connected to the hub; the hub offers a session when it is");
                 return self.tell_viewer(key, Envelope::error(Some(id), code::DEVICE_OFFLINE, message));
             }
-            session.stage = Stage::Live;
+            session.stage = Stage::Live { since: now };
             self.metrics.sessions_opened.inc();
             tracing::info!(session = %id, %device, "a viewer connects");
             let connect = self.ice.connect(&id, now.wall);
@@ -181,7 +181,7 @@ impl Switchboard {
         self.count();
         let Some(id) = viewer.session else { return };
         match self.sessions.get_mut(&id) {
-            Some(Session { stage: Stage::Live, owner, .. }) if !goodbye => {
+            Some(Session { stage: Stage::Live { .. }, owner, .. }) if !goodbye => {
                 *owner = Owner::Lost { since: now.monotonic };
             }
             Some(_) => self.end_for_device(&id),
@@ -238,7 +238,7 @@ impl Switchboard {
         }
         let routed = envelope.session.as_ref().and_then(|sid| {
             let session = self.sessions.get(sid)?;
-            (session.device == *id && matches!(session.stage, Stage::Live))
+            (session.device == *id && matches!(session.stage, Stage::Live { .. }))
                 .then(|| (sid.clone(), session.owner))
         });
         let Some((sid, owner)) = routed else { return self.refuse_unknown(port, envelope) };
@@ -335,7 +335,7 @@ impl Switchboard {
 
     fn can_resume(&self, id: &SessionId, wanted: Option<&DeviceId>) -> bool {
         self.sessions.get(id).is_some_and(|s| {
-            matches!(s.stage, Stage::Live) && wanted.is_none_or(|wanted| *wanted == s.device)
+            matches!(s.stage, Stage::Live { .. }) && wanted.is_none_or(|wanted| *wanted == s.device)
         })
     }
 

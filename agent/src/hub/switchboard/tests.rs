@@ -353,6 +353,26 @@ fn credentials_that_wait_for_a_click_are_renewed_under_the_same_session() {
 }
 
 #[test]
+fn both_sides_of_a_live_session_get_new_credentials_at_half_of_the_old_ones_life() {
+    let mut house = house_with_turn();
+    let (mut device, mut viewer, session) = house.call();
+    house.now.monotonic += Duration::from_secs(299);
+    house.board.tick(house.now);
+    assert!(device.is_quiet() && viewer.is_quiet());
+    house.now.monotonic += Duration::from_secs(1);
+    house.now.wall += Duration::from_secs(300);
+    house.board.tick(house.now);
+    for peer in [&mut device, &mut viewer] {
+        let renewed = peer.next();
+        assert_eq!(renewed.session.as_ref(), Some(&session));
+        let Body::Connect(connect) = renewed.body else { panic!("not a connect") };
+        assert!(connect.ice_servers[0].username.as_deref().unwrap().starts_with("900:"));
+    }
+    house.board.tick(house.now);
+    assert!(device.is_quiet() && viewer.is_quiet(), "once");
+}
+
+#[test]
 fn the_end_of_the_process_is_told_to_viewers_of_its_own_camera_alone() {
     let mut house = house();
     let (mut remote, mut viewer, _) = house.call();

@@ -7,14 +7,13 @@ use crate::transport::{Asked, CandidateKind, Said, ServerOutcome};
 
 /// Judges a session that had the time to find a path and found none.
 pub(super) fn judge(evidence: &Evidence<'_>) -> NoPath {
-    let Evidence { local, servers, viewer, checks } = evidence;
+    let Evidence { local, direct, asked, servers, viewer, checks } = evidence;
     let count = |kind| local.iter().filter(|c| c.kind == kind).count();
     if viewer.total() == 0 && !checks.arrived {
         return NoPath::SilentViewer;
     }
     if count(CandidateKind::Host) == 0 && count(CandidateKind::Relayed) == 0 {
-        // The host candidates are held back by ice.policy, or there are none.
-        return if servers.is_empty() { NoPath::NoAddress } else { NoPath::NoRelay(relay(servers)) };
+        return if *direct { NoPath::NoAddress } else { NoPath::NoRelay(relay(servers)) };
     }
     if checks.arrived && checks.answered {
         return NoPath::NoHandshake;
@@ -24,7 +23,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> NoPath {
         return NoPath::RelayUnreached(ours.server.clone().unwrap_or_else(|| "the TURN server".into()));
     }
     if servers.is_empty() {
-        return NoPath::NoServer;
+        return if *asked == 0 { NoPath::NoServer } else { NoPath::NoAnswerYet };
     }
     if let Some(words) = lost_names(servers) {
         return NoPath::NoNames(words);

@@ -71,7 +71,8 @@ fn without_and(
     viewer: &ViewerCandidates,
     checks: Checks,
 ) -> String {
-    let verdict = Verdict::without_path(&Evidence { local, servers, viewer, checks });
+    let (direct, asked) = (true, servers.len());
+    let verdict = Verdict::without_path(&Evidence { local, direct, asked, servers, viewer, checks });
     assert!(verdict.is_bad());
     assert_eq!(verdict.label().path, "none");
     verdict.to_string()
@@ -196,7 +197,8 @@ fn symmetric_nats_are_named_on_the_side_where_they_are() {
 fn one_server_under_two_names_proves_nothing_of_the_nat() {
     let servers = [answered(STUN, "203.0.113.1:7000"), answered(STUN, "203.0.113.1:7000")];
     let viewer = viewer(&["srflx"]);
-    let evidence = Evidence { local: &host(), servers: &servers, viewer: &viewer, checks: Checks::default() };
+    let (local, checks) = (&host()[..], Checks::default());
+    let evidence = Evidence { local, direct: true, asked: 2, servers: &servers, viewer: &viewer, checks };
     let Verdict::None(NoPath::Nats { device, .. }) = Verdict::without_path(&evidence) else {
         panic!("NATs are to blame")
     };
@@ -246,8 +248,12 @@ fn what_has_no_way_to_begin_with_is_told() {
     let none = Checks::default();
     assert!(without_and(&[], &[], &viewer(&["host"]), none).contains("no network address"));
     let refused = server(TURN, Asked::RelayUdp, Said::Refused("486".into()));
-    let said = without_and(&[], &[refused], &viewer(&["host"]), none);
+    let (viewer, servers) = (&viewer(&["host"]), &[refused][..]);
+    let relays_only = Evidence { local: &[], direct: false, asked: 1, servers, viewer, checks: none };
+    let said = Verdict::without_path(&relays_only).to_string();
     assert!(said.contains("ice.policy allows only relays here, and no TURN server gave a relay"), "{said}");
+    let early = Evidence { local: &host(), direct: true, asked: 1, servers: &[], viewer, checks: none };
+    assert!(Verdict::without_path(&early).to_string().contains("has answered yet"));
 }
 
 #[test]

@@ -93,6 +93,11 @@ impl Table {
         }
     }
 
+    /// Whether an endpoint has the address.
+    pub fn is_owned(&self, path: Path) -> bool {
+        self.owners.contains_key(&path)
+    }
+
     /// Addresses known, over all endpoints.
     pub fn remotes(&self) -> usize {
         self.owners.len()

@@ -11,6 +11,6 @@ mod run;
 
 pub use self::{
     machine::{Discovery, Socket, Step},
-    report::{Filtering, Mapping, Report, ServerSeen},
+    report::{Filtering, Mapping, Report, ServerSeen, is_shared},
     run::discover,
 };

@@ -60,12 +60,13 @@ pub fn is_direct(mapping: Option<Mapping>, filtering: Option<Filtering>, viewer:
     }
 }
 
-/// The table for what was found.
-pub fn expect(report: &Report, relays: Relays) -> [Outlook; 3] {
+/// The table for what was found. `opened`: the router opens a port to the internet, which lets everybody in.
+pub fn expect(report: &Report, relays: Relays, opened: bool) -> [Outlook; 3] {
     [ViewerAt::Home, ViewerAt::Mobile, ViewerAt::Office].map(|viewer| {
         let relayed = if viewer == ViewerAt::Office { relays.without_udp } else { relays.any };
         let way = match relayed {
             _ if is_direct(report.mapping, report.filtering, viewer) => Way::Direct,
+            _ if opened && viewer != ViewerAt::Office => Way::Direct,
             true => Way::Relayed,
             false => Way::NoWay,
         };
@@ -73,8 +74,8 @@ pub fn expect(report: &Report, relays: Relays) -> [Outlook; 3] {
     })
 }
 
-/// What would help, most effective first. `port`: `ice.port`, 0 for any.
-pub fn advice(report: &Report, relays: Relays, port: u16) -> Vec<String> {
+/// What would help, most effective first. `opened`: as in [`expect`]; `port`: `ice.port`, 0 for any.
+pub fn advice(report: &Report, relays: Relays, opened: bool, port: u16) -> Vec<String> {
     let mut advice = Vec::new();
     let named = if port == 0 { "a UDP port (set ice.port to it)".into() } else { format!("UDP port {port}") };
     if report.is_blocked() && !relays.without_udp {
@@ -92,7 +93,7 @@ pub fn advice(report: &Report, relays: Relays, port: u16) -> Vec<String> {
         );
     }
     let mobile = is_direct(report.mapping, report.filtering, ViewerAt::Mobile);
-    if !mobile && report.mapped.is_some() {
+    if !mobile && !opened && report.mapped.is_some() {
         let second = if report.is_behind_carrier() {
             "; behind the provider's NAT this helps only within its network: ask the provider for a public address"
         } else {
@@ -160,7 +161,7 @@ mod tests {
     const BOTH: Relays = Relays { any: true, without_udp: true };
 
     fn ways(report: &Report, relays: Relays) -> [Way; 3] {
-        expect(report, relays).map(|line| line.way)
+        expect(report, relays, false).map(|line| line.way)
     }
 
     #[test]
@@ -171,7 +172,9 @@ mod tests {
         let udp_only = Relays { any: true, without_udp: false };
         assert_eq!(ways(&home, udp_only), [Way::Direct, Way::Relayed, Way::NoWay]);
         assert_eq!(ways(&home, Relays::default()), [Way::Direct, Way::NoWay, Way::NoWay]);
-        let said = advice(&home, Relays::default(), 40_000).join("\n");
+        let opened = expect(&home, Relays::default(), true).map(|line| line.way);
+        assert_eq!(opened, [Way::Direct, Way::Direct, Way::NoWay]);
+        let said = advice(&home, Relays::default(), false, 40_000).join("\n");
         assert!(
             said.contains("UPnP") && said.contains("UDP port 40000") && said.contains("turns:"),
             "{said}"
@@ -182,7 +185,7 @@ mod tests {
     fn an_open_nat_is_direct_with_mobile_networks_too_and_a_symmetric_one_with_nobody() {
         let open = report(Some(Mapping::EndpointIndependent), Some(Filtering::EndpointIndependent), PUBLIC);
         assert_eq!(ways(&open, BOTH), [Way::Direct, Way::Direct, Way::Relayed]);
-        assert_eq!(advice(&open, BOTH, 0), Vec::<String>::new());
+        assert_eq!(advice(&open, BOTH, false, 0), Vec::<String>::new());
         for mapping in [None, Some(Mapping::Dependent), Some(Mapping::AddressAndPortDependent)] {
             let strict = report(mapping, Some(Filtering::EndpointIndependent), PUBLIC);
             assert_eq!(ways(&strict, BOTH), [Way::Relayed; 3]);
@@ -191,11 +194,11 @@ mod tests {
 
     #[test]
     fn one_server_is_asked_to_have_company_and_a_carrier_is_named() {
-        let said = advice(&report(None, None, PUBLIC), BOTH, 0).join("\n");
+        let said = advice(&report(None, None, PUBLIC), BOTH, false, 0).join("\n");
         assert!(said.contains("second STUN server"), "{said}");
         let carrier = report(Some(Mapping::AddressAndPortDependent), None, "100.64.3.4:5000");
         assert!(carrier.is_behind_carrier());
-        let said = advice(&carrier, BOTH, 0).join("\n");
+        let said = advice(&carrier, BOTH, false, 0).join("\n");
         assert!(said.contains("ask the provider"), "{said}");
     }
 
@@ -209,7 +212,7 @@ mod tests {
             has_other_address: false,
         });
         assert_eq!(ways(&blocked, Relays::default()), [Way::NoWay; 3]);
-        assert!(advice(&blocked, Relays::default(), 0)[0].contains("turns: URL on port 443"));
+        assert!(advice(&blocked, Relays::default(), false, 0)[0].contains("turns: URL on port 443"));
         assert_eq!(ways(&blocked, BOTH), [Way::Relayed; 3]);
     }
 }

@@ -16,6 +16,8 @@ pub(super) enum Change {
 /// See the module's documentation. Holds no more than sockets times servers, both bounded.
 #[derive(Debug, Default)]
 pub(super) struct Known {
+    /// Host candidates are told under names: a reflexive one with the same address says something new.
+    hide: bool,
     candidates: Vec<LocalCandidate>,
     views: Vec<View>,
 }
@@ -29,6 +31,11 @@ struct View {
 }
 
 impl Known {
+    /// None so far. `hide`: whether host candidates are told under names.
+    pub fn new(hide: bool) -> Self {
+        Self { hide, ..Self::default() }
+    }
+
     /// The sockets are now those of `open`, and of them `offered`, with their preferences, are to be told.
     pub fn sockets(&mut self, open: &[SocketAddr], offered: &[(SocketAddr, u16)]) -> Vec<Change> {
         let is_open = |ip: IpAddr| open.iter().any(|local| local.ip() == ip);
@@ -64,6 +71,7 @@ impl Known {
         let same = |known: &LocalCandidate| {
             (known.address, known.base, known.protocol)
                 == (candidate.address, candidate.base, candidate.protocol)
+                && !(self.hide && known.kind == CandidateKind::Host && candidate.kind != known.kind)
         };
         if !self.candidates.iter().any(same) {
             self.candidates.push(candidate.clone());

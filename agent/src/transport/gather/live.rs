@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// See the module's documentation.
 pub(super) struct Live {
     context: Context,
-    servers: Servers,
+    servers: watch::Receiver<Servers>,
     sockets: watch::Receiver<Arc<Sockets>>,
     refresh: Arc<Notify>,
     routes: u64,
@@ -39,7 +39,7 @@ impl Live {
     /// Watches what `sockets` holds after `now`; `refresh` asks for another look of all servers.
     pub fn new(
         context: Context,
-        servers: Servers,
+        servers: watch::Receiver<Servers>,
         sockets: watch::Receiver<Arc<Sockets>>,
         now: &Sockets,
         refresh: Arc<Notify>,
@@ -101,7 +101,7 @@ impl Live {
         if sockets.is_empty() {
             return;
         }
-        for server in self.servers.iter().filter(|server| server.answers_stun()) {
+        for server in self.servers.borrow().iter().filter(|server| server.answers_stun()) {
             let (context, server, sockets) = (self.context.clone(), server.clone(), sockets.clone());
             let again = async move {
                 match context.resolve(&server, true).await {

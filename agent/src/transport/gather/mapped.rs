@@ -1,6 +1,6 @@
 //! Ports that routers hold open, as candidates: known ones at once, others when they come.
 
-use std::{collections::VecDeque, future::pending, net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, future::pending, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -71,21 +71,30 @@ impl Mapped {
     }
 }
 
-/// `None`: the mapping leads to no socket of the shared port, or the address outside is the device's own.
+/// `None`: the mapping leads to no socket or listener of the shared port, or the address outside is the device's own.
 fn candidate(shared: &Shared, mapping: &Mapping) -> Option<LocalCandidate> {
     let is_own = |ip| shared.sockets().all().any(|socket| socket.local.ip() == ip);
-    if mapping.protocol != Protocol::Udp || is_own(mapping.external.ip()) {
+    if is_own(mapping.external.ip()) {
         return None;
     }
-    let base: SocketAddr = mapping.local;
+    let (kind, base) = (CandidateKind::ServerReflexive, mapping.local);
     let preference = shared.socket(base)?.preference;
-    Some(LocalCandidate {
-        kind: CandidateKind::ServerReflexive,
-        protocol: Protocol::Udp,
-        address: mapping.external,
-        base,
-        related: Some(base),
-        server: Some(mapping.kind.as_str().into()),
-        local_preference: preference,
+    let (related, server) = (Some(base), Some(mapping.kind.as_str().into()));
+    Some(match mapping.protocol {
+        Protocol::Udp => LocalCandidate {
+            kind,
+            protocol: Protocol::Udp,
+            address: mapping.external,
+            base,
+            related,
+            server,
+            local_preference: preference,
+        },
+        Protocol::Tcp if shared.tcp.listens(base) => LocalCandidate {
+            related,
+            server,
+            ..LocalCandidate::passive(kind, mapping.external, base, preference)
+        },
+        Protocol::Tcp => return None,
     })
 }

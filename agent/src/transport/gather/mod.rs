@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{
     net::lookup_host,
-    sync::{Notify, Semaphore, mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -29,10 +29,12 @@ use self::{
     known::{Change, Known},
     live::{Live, tell},
     mapped::Mapped,
+    relayed::Relaying,
 };
 use super::{
-    candidate::{CandidateKind, LocalCandidate, Protocol},
+    candidate::{CandidateKind, LocalCandidate},
     endpoint::{Datagram, EndpointEvent, Relays},
+    interfaces::InterfaceChanges,
     mapping::Mapping,
     nat64::Nat64,
     outcome::Outcomes,
@@ -42,8 +44,6 @@ use super::{
 
 /// Time for a DNS answer. A viewer waits no longer for a candidate than for a page.
 const RESOLVE_TIME: Duration = Duration::from_secs(2);
-/// Allocations that a session keeps: one is enough, the second is for the day when the first server fails.
-const MAX_ALLOCATIONS: usize = 2;
 /// Results of servers that may wait; then the servers' tasks wait.
 const RESULTS: usize = 16;
 
@@ -51,8 +51,11 @@ const RESULTS: usize = 16;
 pub(super) struct Gather {
     pub shared: Arc<Shared>,
     pub tasks: TaskTracker,
-    pub servers: Servers,
+    pub servers: watch::Receiver<Servers>,
+    pub interfaces: InterfaceChanges,
     pub nat64: Nat64,
+    /// Host candidates are told as names that only the device's own network knows.
+    pub hide: bool,
     /// Whether host and server-reflexive candidates are wanted.
     pub direct: bool,
     pub found: mpsc::Sender<EndpointEvent>,
@@ -77,7 +80,6 @@ struct Context {
     relays: Arc<Mutex<Relays>>,
     outcomes: Outcomes,
     cancel: CancellationToken,
-    slots: Arc<Semaphore>,
     results: mpsc::Sender<LocalCandidate>,
 }
 
@@ -94,7 +96,9 @@ impl Gather {
             shared,
             tasks,
             servers,
+            interfaces,
             nat64,
+            hide,
             direct,
             found,
             inbox,
@@ -104,7 +108,7 @@ impl Gather {
             outcomes,
             cancel,
         } = self;
-        let mut known = Known::default();
+        let mut known = Known::new(hide);
         let mut sockets = shared.watch_sockets();
         let now = sockets.borrow_and_update().clone();
         let hosts = match direct {
@@ -113,7 +117,6 @@ impl Gather {
         };
         send(&shared, &found, hosts).await?;
         let (results, mut candidates) = mpsc::channel(RESULTS);
-        let slots = Arc::new(Semaphore::new(MAX_ALLOCATIONS));
         let context = Context {
             shared: shared.clone(),
             tasks,
@@ -123,47 +126,55 @@ impl Gather {
             relays,
             outcomes,
             cancel,
-            slots,
             results,
         };
         let mut asking = JoinSet::new();
-        for (n, server) in servers.iter().enumerate() {
-            asking.spawn(context.clone().ask(server.clone(), n).in_current_span());
+        for server in servers.borrow().iter().filter(|server| direct && server.answers_stun()) {
+            asking.spawn(context.clone().ask(server.clone()).in_current_span());
         }
+        let (relaying, settled) = Relaying::new(context.clone(), found.clone(), servers.clone(), interfaces);
+        asking.spawn(async move { settled.await.unwrap_or_default() });
         let mut live = Live::new(context, servers, sockets, &now, refresh);
         // An address that comes back can only be bound when its old socket is closed.
         drop(now);
         let mut mapped = Mapped::new(mappings.filter(|_| direct), shared.clone());
         let mut done = false;
-        loop {
-            if !done && asking.is_empty() && candidates.is_empty() && mapped.is_idle() {
-                done = true;
-                debug!("{} candidates are all that there are for now", known.len());
-                found.send(EndpointEvent::GatheringDone).await?;
-            }
-            let mut changes = tokio::select! {
-                biased;
-                candidate = mapped.next() => known.found(candidate),
-                Some(mut candidate) = candidates.recv() => {
-                    if candidate.kind == CandidateKind::ServerReflexive {
-                        candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
+        let finding = async {
+            loop {
+                if !done && asking.is_empty() && candidates.is_empty() && mapped.is_idle() {
+                    done = true;
+                    debug!("{} candidates are all that there are for now", known.len());
+                    found.send(EndpointEvent::GatheringDone).await?;
+                }
+                let mut changes = tokio::select! {
+                    biased;
+                    candidate = mapped.next() => known.found(candidate),
+                    Some(mut candidate) = candidates.recv() => {
+                        if candidate.kind == CandidateKind::ServerReflexive {
+                            candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);
+                        }
+                        known.found(candidate)
                     }
-                    known.found(candidate)
-                }
-                Some(_) = asking.join_next() => continue,
-                changes = live.next(&mut known) => {
-                    mapped.look_again();
-                    changes
-                }
-            };
-            // Where viewers reach the port over UDP, they may over TCP too.
-            let beside = |change: &Change| match change {
-                Change::New(candidate) => shared.tcp.beside(candidate),
-                Change::Gone(_) => None,
-            };
-            let passive: Vec<_> = changes.iter().filter_map(beside).collect();
-            changes.extend(passive.into_iter().flat_map(|candidate| known.found(candidate)));
-            send(&shared, &found, changes).await?;
+                    Some(_) = asking.join_next() => continue,
+                    changes = live.next(&mut known) => {
+                        mapped.look_again();
+                        changes
+                    }
+                };
+                // Where viewers reach the port over UDP, they may over TCP too.
+                let beside = |change: &Change| match change {
+                    Change::New(candidate) => shared.tcp.beside(candidate),
+                    Change::Gone(_) => None,
+                };
+                let passive: Vec<_> = changes.iter().filter_map(beside).collect();
+                changes.extend(passive.into_iter().flat_map(|candidate| known.found(candidate)));
+                send(&shared, &found, changes).await?;
+            }
+        };
+        // Neither ends before the session does.
+        tokio::select! {
+            over = finding => over,
+            () = relaying.run() => Ok(()),
         }
     }
 }
@@ -178,10 +189,7 @@ async fn send(
         found
             .send(match change {
                 Change::New(candidate) => {
-                    match candidate.protocol {
-                        Protocol::Udp => shared.metrics.found(candidate.kind),
-                        Protocol::Tcp => shared.metrics.found_passive(candidate.kind),
-                    }
+                    shared.metrics.found(&candidate);
                     EndpointEvent::Candidate(candidate)
                 }
                 Change::Gone(candidate) => EndpointEvent::CandidateGone(candidate),
@@ -192,30 +200,20 @@ async fn send(
 }
 
 impl Context {
-    async fn ask(self, server: ServerUrl, n: usize) {
-        let addresses = match self.resolve(&server, false).await {
-            Ok(addresses) => addresses,
-            Err(problem) => {
-                self.count_failure(&server);
-                self.outcomes.not_found(&server, &problem);
-                warn!("{server}: {problem}");
-                return;
-            }
-        };
-        let stun = async {
-            if self.direct && server.answers_stun() {
+    async fn ask(self, server: ServerUrl) {
+        match self.resolve(&server, false).await {
+            Ok(addresses) => {
                 let sockets = self.shared.sockets().offered.clone();
                 self.ask_stun(&server, &addresses, &sockets, false).await;
             }
-        };
-        let turn = async {
-            if server.relays() {
-                // One allocation is enough where IPv4 is reached by IPv6 anyhow.
-                let first = if self.nat64.is_needed() { &addresses[..1] } else { &addresses[..] };
-                self.ask_turn(&server, first, n).await;
+            // A TURN server that fails is told about by what asks it for an allocation.
+            Err(_) if server.relays() => {}
+            Err(problem) => {
+                self.shared.metrics.stun_failed();
+                self.outcomes.not_found(&server, &problem);
+                warn!("{server}: {problem}");
             }
-        };
-        tokio::join!(stun, turn);
+        }
     }
 
     /// The first address of each IP version that this device has too. `again`: DNS need not be asked once more.
@@ -244,13 +242,6 @@ impl Context {
         match usable.is_empty() {
             true => Err("it has no address of an IP version that this device has too".into()),
             false => Ok(usable),
-        }
-    }
-
-    fn count_failure(&self, server: &ServerUrl) {
-        match server.relays() {
-            true => self.shared.metrics.turn_failed(),
-            false => self.shared.metrics.stun_failed(),
         }
     }
 }

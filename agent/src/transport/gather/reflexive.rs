@@ -66,7 +66,7 @@ impl Context {
                 debug!("STUN server {server}: {words}");
                 return;
             }
-            self.count_failure(server);
+            self.shared.metrics.stun_failed();
             warn!("STUN server {server}: {words}");
         }
     }

@@ -21,9 +21,9 @@ use crate::transport::{candidate::Protocol, interfaces::Interfaces};
 /// How long a mapping lives that is not renewed. An agent that was killed leaves it open so long at most; and a router
 /// that is mute for some minutes does not end it, for it is renewed every ten.
 pub(super) const LEASE: Duration = Duration::from_secs(3600);
-/// After this time the next protocol is tried beside those that were not answered yet: PCP repeats after 3 s only, and
-/// a router on the link answers within milliseconds.
-const STAGGER: Duration = Duration::from_secs(1);
+/// After this time the next protocol is tried beside those that were not answered yet, as RFC 8305 section 5 does with
+/// addresses: a router on the link answers within milliseconds, and PCP repeats after 3 s only.
+const STAGGER: Duration = Duration::from_millis(250);
 
 /// Somebody who can be asked for mappings.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Held {
 /// What the router said to each protocol.
 pub(super) type Problems = Vec<(MappingKind, Problem)>;
 
-/// Asks for the port: PCP first, then NAT-PMP and UPnP, each as soon as the one before failed or was not answered for a
+/// Asks for the port: PCP first, then NAT-PMP and UPnP, each as soon as one failed or was not answered for a quarter of a
 /// second. The first that is granted counts.
 pub(super) async fn find(place: Place, port: u16, protocols: &[Protocol]) -> Result<Held, Problems> {
     let mut left = MappingKind::ALL.into_iter();

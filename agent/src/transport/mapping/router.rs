@@ -29,8 +29,8 @@ const RENEW_AT_SOONEST: Duration = Duration::from_secs(15);
 /// Pause after a failed renewal, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// Pause before a router that speaks nothing is asked again, doubled each time, ...
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// ... up to this: about 20 datagrams to the router and the multicast group in half an hour.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+/// ... up to this. A round is 19 datagrams at most, so they are 40 in an hour.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
 /// Longest wait after a router announced its restart: all its clients hear it at once (RFC 6887 section 14.1.3: 5 s).
 const CROWD: Duration = Duration::from_secs(5);
@@ -150,8 +150,13 @@ impl Router {
             let words = format!("router {gateway} speaks {}, but {problem}", kind.as_str());
             return ("private_address", words);
         }
-        if let Some((kind, problem)) = said(|problem| matches!(problem, Problem::Refused { .. })) {
-            return ("refused", format!("router {gateway} opens no port by {}: {problem}", kind.as_str()));
+        let refusals = problems.iter().filter_map(|(kind, problem)| match problem {
+            Problem::Refused { words, .. } => Some(format!("{}: {words}", kind.as_str())),
+            _ => None,
+        });
+        let refusals: Vec<_> = refusals.collect();
+        if !refusals.is_empty() {
+            return ("refused", format!("router {gateway} opens no port ({})", refusals.join("; ")));
         }
         if let Some((_, problem)) = said(|problem| matches!(problem, Problem::Io(_))) {
             return ("no_answer", format!("router {gateway} opens no port: {problem}"));

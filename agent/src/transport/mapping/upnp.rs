@@ -1,5 +1,5 @@
-//! UPnP-IGD, version 1 and 2, with one router, by the crate `igd-next`: it bounds what it reads to 1 MiB, takes only
-//! descriptions from whoever answered the search, and each request to 10 s.
+//! UPnP-IGD, version 1 and 2, with one router, by the crate `igd-next`: it reads 1 MiB at most, 64 levels of XML deep and
+//! for 10 s, and fetches documents only from whoever answered the search.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -14,6 +14,8 @@ use igd_next::{
     },
 };
 
+use tokio::time::sleep;
+
 use super::{
     speak::Place,
     types::{Granted, Problem, Wanted},
@@ -22,8 +24,10 @@ use crate::transport::candidate::Protocol;
 
 /// UDA 1.1 section 1.3.2: where searches go, and the port of those that go to one device.
 const MULTICAST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 255, 255, 250), 1900);
-/// Time for the search with the two documents that it fetches. Answers may take the 2 or 3 s of MX (UDA 1.1 section 1.3.2).
+/// Time for a search with the two documents that it fetches. Answers may take the 2 or 3 s of MX (UDA 1.1 section 1.3.2).
 const SEARCH: Duration = Duration::from_secs(6);
+/// A search is repeated once, for datagrams get lost (UDA 1.1 section 1.3.2).
+const AGAIN: Duration = Duration::from_secs(2);
 /// What the router's pages call the mapping.
 const NAME: &str = "p2pcam";
 
@@ -43,6 +47,8 @@ impl Upnp {
         let gateway = tokio::select! {
             Some(gateway) = search(place, MULTICAST) => gateway,
             Some(gateway) = search(place, alone) => gateway,
+            Some(gateway) = search_later(place, MULTICAST) => gateway,
+            Some(gateway) = search_later(place, alone) => gateway,
             else => return Err(Problem::NoAnswer),
         };
         Ok(Self { gateway, local: place.local, permanent: false })
@@ -57,6 +63,11 @@ impl Upnp {
             }
             Err(GetExternalIpError::ActionNotAuthorized) => {
                 return Err(Problem::refused("its settings forbid asking for its address outside"));
+            }
+            Err(GetExternalIpError::RequestError(RequestError::InvalidResponse(_))) => {
+                return Err(Problem::refused(
+                    "it tells no address outside: is its line to the internet up, or is it behind another NAT?",
+                ));
             }
             Err(GetExternalIpError::RequestError(error)) => return Err(request(&error)),
         };
@@ -104,6 +115,11 @@ impl Upnp {
     }
 }
 
+async fn search_later(place: Place, to: SocketAddrV4) -> Option<Gateway<Tokio>> {
+    sleep(AGAIN).await;
+    search(place, to).await
+}
+
 async fn search(place: Place, to: SocketAddrV4) -> Option<Gateway<Tokio>> {
     let mut options = SearchOptions::default();
     options.bind_addr = (place.local, 0).into();
@@ -122,6 +138,7 @@ fn request(error: &RequestError) -> Problem {
         RequestError::IoError(_) | RequestError::HyperError(_) | RequestError::HyperClientError(_) => {
             Problem::NoAnswer
         }
+        RequestError::InvalidResponse(_) => Problem::refused("its answer cannot be read"),
         error => Problem::refused(printable(&error.to_string())),
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use tokio::net::UdpSocket;
 use tracing::warn;
 
-use super::Socket;
+use super::{Socket, Wire};
 
 /// Attempts to find a port that is free on all addresses. One is nearly always enough.
 const MAX_ATTEMPTS: usize = 16;
@@ -65,9 +65,8 @@ async fn bind_once(addresses: &[IpAddr], wanted: u16) -> anyhow::Result<Option<V
 /// Binds one address.
 pub(super) async fn bind_one(address: SocketAddr, preference: u16) -> io::Result<Socket> {
     let io = UdpSocket::bind(address).await?;
-    // Without this the first packet could find the socket "not writable" just because nobody asked yet.
-    io.writable().await?;
-    Ok(Socket { local: io.local_addr()?, preference, io })
+    let local = io.local_addr()?;
+    Ok(Socket { local, preference, wire: Wire::new(io).await? })
 }
 
 /// The preference of the address at `place` in the order of all, that no socket has. One that comes later is preferred to

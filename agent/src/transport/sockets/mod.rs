@@ -3,12 +3,16 @@
 mod bind;
 mod choose;
 mod keeper;
+mod wire;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::net::UdpSocket;
-
-pub(super) use self::{bind::bind, choose::choose, keeper::Keeper};
+pub(super) use self::{
+    bind::bind,
+    choose::choose,
+    keeper::Keeper,
+    wire::{Buffers, MAX_TRAIN, Wire},
+};
 
 /// Addresses offered; each is one candidate, and each pair of candidates costs checks.
 pub(super) const MAX_ADDRESSES: usize = 16;
@@ -21,7 +25,7 @@ pub(super) struct Socket {
     /// Its place among the host candidates (RFC 8445 section 5.1.2.1).
     pub preference: u16,
     /// The socket.
-    pub io: UdpSocket,
+    pub wire: Wire,
 }
 
 /// The sockets at one instant.

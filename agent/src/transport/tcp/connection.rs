@@ -1,6 +1,9 @@
 //! One connection of a viewer: its frames go to the session that its first check named, the session's go out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::{
@@ -9,7 +12,7 @@ use tokio::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
-    time::{Instant, sleep_until, timeout},
+    time::{sleep_until, timeout},
 };
 use tracing::debug;
 
@@ -17,6 +20,7 @@ use super::{
     book::Refusal,
     frame::{Frames, HEADER, MAX_FRAME},
     link::Link,
+    patience::Patience,
 };
 use crate::transport::{
     Path,
@@ -26,12 +30,6 @@ use crate::transport::{
     shared::Shared,
 };
 
-/// From opening to the check that names a session. It is a viewer's first packet, which may be lost once or twice.
-const TO_NAME: Duration = Duration::from_secs(5);
-/// From there to the session's first answer: a session answers at once who knows its password.
-const TO_PROVE: Duration = Duration::from_secs(10);
-/// Silence after which a connection is closed. Browsers check a connection in reserve every 25 s.
-const IDLE: Duration = Duration::from_secs(60);
 /// Time for what waits when the session ends, the DTLS alert above all.
 const TO_FINISH: Duration = Duration::from_secs(1);
 /// Datagrams are cut from blocks of this size once the connection has a session.
@@ -58,7 +56,7 @@ pub(super) struct Seat {
 impl Seat {
     /// Takes a place, if there is one.
     pub fn take(shared: &Arc<Shared>, path: Path) -> Option<Self> {
-        match shared.tcp.enter(Instant::now().into_std(), path) {
+        match shared.tcp.enter(Instant::now(), path) {
             Ok((link, displaced)) => {
                 shared.metrics.tcp_connections.inc();
                 if displaced.is_some() {
@@ -93,17 +91,12 @@ impl Seat {
 
     async fn run(&mut self, read: &mut ReadHalf<'_>, write: &mut WriteHalf<'_>, batch: &mut BytesMut) -> End {
         let mut frames = Frames::default();
-        let mut heard = Instant::now();
-        let mut named = heard;
+        let mut patience = Patience::new(Instant::now());
         loop {
             if batch.is_empty() {
-                self.link.fill(Instant::now().into_std(), batch, &self.shared.metrics);
+                self.link.fill(Instant::now(), batch, &self.shared.metrics);
             }
-            let due = match self.owner {
-                None => named + TO_NAME,
-                Some(_) if !self.shared.tcp.is_proven(self.path) => named + TO_PROVE,
-                Some(_) => heard + IDLE,
-            };
+            let ends = patience.ends(self.shared.tcp.is_proven(self.path));
             if frames.buffer.capacity() < HEADER + MAX_FRAME {
                 frames.buffer.reserve(if self.owner.is_some() { BLOCK } else { HEADER + MAX_FRAME });
             }
@@ -113,14 +106,10 @@ impl Seat {
                     if !matches!(came, Ok(1..)) {
                         return End::Gone;
                     }
-                    let had_owner = self.owner.is_some();
                     match self.pass_on(&mut frames) {
-                        Ok(true) => heard = Instant::now(),
+                        Ok(true) => patience.heard(Instant::now()),
                         Ok(false) => {}
                         Err(refusal) => return End::Refused(refusal),
-                    }
-                    if !had_owner && self.owner.is_some() {
-                        named = heard;
                     }
                 }
                 wrote = write.write(&*batch), if !batch.is_empty() => match wrote {
@@ -128,7 +117,7 @@ impl Seat {
                     _ => return End::Gone,
                 },
                 () = self.link.wake.notified(), if batch.is_empty() => {}
-                () = sleep_until(due) => return End::Refused(Refusal::Silent),
+                () = sleep_until(ends.into()) => return End::Refused(Refusal::Silent),
             }
         }
     }
@@ -137,7 +126,7 @@ impl Seat {
     fn pass_on(&mut self, frames: &mut Frames) -> Result<bool, Refusal> {
         let mut any = false;
         while let Some(data) = frames.take().map_err(|_| Refusal::Framing)? {
-            let at = Instant::now().into_std();
+            let at = Instant::now();
             let receiver = self.receiver(at, &data)?;
             self.shared.metrics.tcp_frames_in.inc();
             match receiver {
@@ -147,13 +136,13 @@ impl Seat {
             any = true;
         }
         if any {
-            self.shared.tcp.heard(Instant::now().into_std(), self.path);
+            self.shared.tcp.heard(Instant::now(), self.path);
         }
         Ok(any)
     }
 
     /// The session that a frame is for; `None`: nobody.
-    fn receiver(&mut self, at: std::time::Instant, data: &[u8]) -> Result<Option<EndpointId>, Refusal> {
+    fn receiver(&mut self, at: Instant, data: &[u8]) -> Result<Option<EndpointId>, Refusal> {
         let named = match classify(data) {
             Packet::StunRequest { ufrag, .. } => ufrag.and_then(|ufrag| self.shared.named(ufrag)),
             Packet::Unknown => return self.owner.map(|_| None).ok_or(Refusal::Stranger),
@@ -177,7 +166,7 @@ impl Seat {
     async fn finish(&self, write: &mut WriteHalf<'_>, batch: &mut BytesMut) -> std::io::Result<()> {
         loop {
             if batch.is_empty() {
-                self.link.fill(Instant::now().into_std(), batch, &self.shared.metrics);
+                self.link.fill(Instant::now(), batch, &self.shared.metrics);
             }
             if batch.is_empty() {
                 return write.shutdown().await;

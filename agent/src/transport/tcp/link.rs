@@ -17,7 +17,7 @@ use tracing::info;
 
 use super::{
     book::{Book, Refusal},
-    outbox::Outbox,
+    outbox::{NextPicture, Outbox},
 };
 use crate::transport::{
     Path,
@@ -101,6 +101,12 @@ impl Connections {
             }
         }
         link.wake.notify_one();
+    }
+
+    /// What is to be done with a session's next picture, which would go by `path`.
+    pub fn next_picture(&self, now: Instant, path: Path, keyframe: bool) -> NextPicture {
+        let link = self.state().links.get(&path).cloned();
+        link.map_or(NextPicture::Send, |link| lock(&link.outbox).next_picture(now, keyframe))
     }
 
     /// Closes a session's connections, after what they still have to write.

@@ -17,9 +17,9 @@ use crate::transport::{Path, Protocol, shared::Shared};
 const BACKLOG: u32 = 64;
 /// After an error of the listening socket (no file descriptors left, for one) the next attempt waits so long.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
-/// What the kernel may hold that it could not send yet: two segments more than one write, so that the line never idles
+/// What the kernel may hold that it could not send yet, before it takes more: a few segments, so that the line never idles
 /// and what is late waits where it can still be left out.
-const UNSENT: u32 = 16 * 1024;
+const UNSENT: u32 = 4 * 1024;
 
 /// Takes connections of one local address while it lives; dropped, it closes them all.
 pub(in crate::transport) struct Listener {

@@ -4,6 +4,8 @@
 //! the framing of RFC 4571; all else is closed without an answer. From then on the connection is that session's alone
 //! and carries its datagrams like a pair of addresses over UDP, until the session ends or nothing comes for long.
 //!
+//! A viewer that is slower than the pictures loses some of them, and is never shown old ones: see [`NextPicture`].
+//!
 //! Not here: connections that the device opens (`active`), and simultaneous open.
 
 mod book;
@@ -13,9 +15,13 @@ pub mod frame;
 mod link;
 mod listener;
 mod outbox;
+mod patience;
 
-pub use self::book::Refusal;
+pub use self::{book::Refusal, outbox::NextPicture};
 pub(super) use self::{
     link::Connections,
     listener::{Listener, listen},
 };
+
+#[cfg(test)]
+mod tests;

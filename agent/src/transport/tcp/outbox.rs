@@ -3,6 +3,8 @@
 //! A TCP connection that is slower than the pictures would make a queue of them, and the viewer would see the past. So a
 //! picture (or a piece of sound) whose first packet has waited for longer than [`IN_TIME`] is left out, all of it; one
 //! that was begun is finished, lest a large key frame never comes through. What is no media is not left out for its age.
+//! After a picture that was left out those that build on it are worth nothing: the session is told to wait for room, and
+//! to go on with a key frame.
 
 use std::{
     collections::VecDeque,
@@ -23,8 +25,14 @@ pub(super) const MAX_BYTES: usize = 512 * 1024;
 pub(super) const RESERVE: usize = 32 * 1024;
 /// What a waiting frame costs besides its content, so that many small ones are bounded too.
 const OVERHEAD: usize = 64;
-/// Frames written in one call: some ten segments.
-const BATCH: usize = 16 * 1024;
+/// Frames are given to the kernel until they have this many bytes: a few segments. What it has cannot be left out.
+const BATCH: usize = 4 * 1024;
+/// Pictures go on once no more waits than the next two batches, ...
+const ROOM: usize = 2 * BATCH;
+/// ... and nothing for longer than this, a few pictures.
+const FRESH: Duration = Duration::from_millis(100);
+/// Pictures left out that are remembered of each stream: those of a second or more. A viewer asks for their packets again.
+const LEFT_OUT: usize = 64;
 /// Media streams whose newest picture is remembered: picture, its repetitions, sound, and one to spare.
 const STREAMS: usize = 4;
 
@@ -33,6 +41,17 @@ const STREAMS: usize = 4;
 struct Picture {
     ssrc: u32,
     timestamp: u32,
+}
+
+/// What is to be done with a picture before it is made into packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextPicture {
+    /// Send it.
+    Send,
+    /// Leave it out: the viewer is still behind.
+    Skip,
+    /// Leave it out and make a key frame: the viewer has caught up.
+    Renew,
 }
 
 #[derive(Debug)]
@@ -47,10 +66,12 @@ struct Waiting {
 pub(super) struct Outbox {
     queue: VecDeque<Waiting>,
     bytes: usize,
-    /// Of each stream, the newest picture for which there was no room.
-    holed: Newest<()>,
+    /// What was left out, by stream. Repetitions have the RTP time of what they repeat (RFC 4588 section 4).
+    left_out: VecDeque<(u32, VecDeque<u32>)>,
     /// Of each stream, the newest picture that came to be written, and whether it was in time.
-    begun: Newest<bool>,
+    begun: VecDeque<(Picture, bool)>,
+    /// Something was left out since the last key frame.
+    behind: bool,
 }
 
 impl Outbox {
@@ -58,9 +79,10 @@ impl Outbox {
     /// its picture.
     pub fn push(&mut self, now: Instant, data: &[u8]) -> u64 {
         let picture = picture(data);
-        if let Some(picture) = picture
-            && self.holed.get(picture).is_some()
-        {
+        let is_left_out = |picture: Picture| {
+            self.left_out.iter().any(|(_, timestamps)| timestamps.contains(&picture.timestamp))
+        };
+        if picture.is_some_and(is_left_out) {
             return 1;
         }
         let room = if picture.is_some() { MAX_BYTES } else { MAX_BYTES + RESERVE };
@@ -92,14 +114,49 @@ impl Outbox {
         (sent, late)
     }
 
+    /// What is to be done with the session's next picture.
+    pub fn next_picture(&mut self, now: Instant, keyframe: bool) -> NextPicture {
+        let is_fresh = |first: &Waiting| now.saturating_duration_since(first.since) <= FRESH;
+        match (self.behind, self.bytes <= ROOM && self.queue.front().is_none_or(is_fresh)) {
+            (false, _) => NextPicture::Send,
+            (true, false) => NextPicture::Skip,
+            (true, true) if !keyframe => NextPicture::Renew,
+            (true, true) => {
+                self.behind = false;
+                NextPicture::Send
+            }
+        }
+    }
+
     /// The first packet of a picture decides for all of it.
     fn is_in_time(&mut self, picture: Picture, since: Instant, now: Instant) -> bool {
-        *self.begun.get_or_set(picture, now.saturating_duration_since(since) <= IN_TIME)
+        if let Some((_, in_time)) = self.begun.iter().find(|(known, _)| *known == picture) {
+            return *in_time;
+        }
+        let in_time = now.saturating_duration_since(since) <= IN_TIME;
+        self.begun.retain(|(known, _)| known.ssrc != picture.ssrc);
+        self.begun.truncate(STREAMS - 1);
+        self.begun.push_front((picture, in_time));
+        if !in_time {
+            self.note(picture);
+        }
+        in_time
+    }
+
+    fn note(&mut self, picture: Picture) {
+        self.behind = true;
+        let of_stream = self.left_out.iter().position(|(ssrc, _)| *ssrc == picture.ssrc);
+        let (ssrc, mut timestamps) =
+            of_stream.and_then(|n| self.left_out.remove(n)).unwrap_or((picture.ssrc, VecDeque::new()));
+        timestamps.truncate(LEFT_OUT - 1);
+        timestamps.push_front(picture.timestamp);
+        self.left_out.truncate(STREAMS - 1);
+        self.left_out.push_front((ssrc, timestamps));
     }
 
     /// There is no room for all of a picture: the rest of it is worth nothing. Gives how many packets go.
     fn leave_out(&mut self, picture: Picture) -> u64 {
-        self.holed.get_or_set(picture, ());
+        self.note(picture);
         let before = self.queue.len();
         self.queue.retain(|waiting| waiting.picture != Some(picture));
         self.bytes = self.queue.iter().map(|waiting| cost(&waiting.data)).sum();
@@ -109,32 +166,6 @@ impl Outbox {
 
 fn cost(data: &[u8]) -> usize {
     data.len() + OVERHEAD
-}
-
-/// What is known of the newest picture of each of a few streams.
-#[derive(Debug)]
-struct Newest<T>(VecDeque<(Picture, T)>);
-
-impl<T> Default for Newest<T> {
-    fn default() -> Self {
-        Self(VecDeque::new())
-    }
-}
-
-impl<T> Newest<T> {
-    fn get(&self, picture: Picture) -> Option<&T> {
-        self.0.iter().find(|(known, _)| *known == picture).map(|(_, what)| what)
-    }
-
-    /// If the picture is new, it takes the place of the one before in its stream.
-    fn get_or_set(&mut self, picture: Picture, what: T) -> &T {
-        if self.get(picture).is_none() {
-            self.0.retain(|(known, _)| known.ssrc != picture.ssrc);
-            self.0.truncate(STREAMS - 1);
-            self.0.push_front((picture, what));
-        }
-        &self.0[self.0.iter().position(|(known, _)| *known == picture).unwrap_or_default()].1
-    }
 }
 
 /// The picture that an RTP packet is part of; encryption leaves the header alone (RFC 3711 section 3.1). `None`: no RTP.

@@ -1,6 +1,9 @@
 //! One allocation on a TURN server (RFC 8656): obtains it, keeps it, sends through it, gives it back. No socket, no
 //! clock: bytes and time go in, bytes and events come out.
 
+mod care;
+mod refusal;
+
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
@@ -13,8 +16,9 @@ use rtc::stun::message::Message;
 use super::{
     message::{self, Auth, Incoming, Request},
     peers::{Peers, Way},
-    types::{AllocationEvent, Config},
+    types::{AllocationEvent, Challenge, Config, FailureKind},
 };
+use care::Care;
 
 /// First repetition of a request, doubled each time; for the reason of [`query::FIRST_RTO`](super::super::query).
 const FIRST_RTO: Duration = Duration::from_millis(100);
@@ -24,15 +28,13 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 const RELEASE_TIME: Duration = Duration::from_secs(1);
 /// Without traffic a NAT forgets a UDP mapping, some after 30 s (RFC 4787 REQ-5 notwithstanding).
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// A refused signature or stale nonce is tried again this often for one request.
-const MAX_AUTH_TRIES: u8 = 3;
 /// Lifetimes that servers give are held between these: the first keeps the client from busy refreshing, the second
 /// from never refreshing.
 const LIFETIME: std::ops::RangeInclusive<u32> = 20..=3600;
 /// Asked for, the default of RFC 8656 section 3.2, in seconds.
 const WANTED_LIFETIME: u32 = 600;
-/// Pause before an unanswered refresh is repeated.
-const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+/// While a refresh is under way, no other one is begun. Its end, good or bad, says when the next one is due.
+const REFRESH_WAIT: Duration = Duration::from_secs(2 * GIVE_UP.as_secs());
 /// What fits the length field of ChannelData and a STUN attribute, with room for the headers.
 const MAX_DATA: usize = 65_000;
 
@@ -42,8 +44,10 @@ struct Pending {
     bytes: Vec<u8>,
     due: Instant,
     rto: Duration,
+    since: Instant,
     end: Instant,
-    signed: bool,
+    /// The nonce that it was signed with.
+    nonce: Option<String>,
     tries: u8,
 }
 
@@ -64,6 +68,9 @@ pub struct Allocation {
     expires: Instant,
     refresh_at: Instant,
     keepalive_at: Instant,
+    care: Care,
+    /// The shortest time from a request to its answer, until it is there.
+    round_trip: Duration,
     pending: Vec<Pending>,
     peers: Peers,
     out: VecDeque<Vec<u8>>,
@@ -82,13 +89,23 @@ impl Allocation {
             expires: now,
             refresh_at: now,
             keepalive_at: now + KEEPALIVE,
+            care: Care::new(now),
+            round_trip: GIVE_UP,
             pending: Vec::new(),
             peers: Peers::default(),
             out: VecDeque::new(),
             events: VecDeque::new(),
         };
+        if let Some(Challenge { realm, nonce }) = this.config.challenge.take() {
+            this.renew_auth(Some(realm), Some(nonce));
+        }
         this.ask(now, Request::Allocate, 0);
         this
+    }
+
+    /// What the server asks to be signed with.
+    pub fn challenge(&self) -> Option<Challenge> {
+        self.auth.as_ref().map(|a| Challenge { realm: a.realm.clone(), nonce: a.nonce.clone() })
     }
 
     /// Bytes for the server: one message, to be sent as one datagram or into the stream.
@@ -130,6 +147,7 @@ impl Allocation {
             self.peers.dropped += 1;
             return;
         }
+        self.care.sent(now, data);
         let way = self.peers.outgoing(now, peer, data);
         self.write_data(now, way, peer, data);
         self.flush_asks(now);
@@ -150,26 +168,28 @@ impl Allocation {
     pub fn abort(&mut self, reason: String) {
         if self.state != State::Over {
             self.out.clear();
-            self.fail(reason);
+            self.fail(FailureKind::Unavailable, reason);
         }
     }
 
     /// Takes one message from the server.
     pub fn handle_input(&mut self, now: Instant, mut frame: BytesMut) {
+        self.heard();
         if let Some((number, length)) = message::channel_header(&frame) {
             if let Some(peer) = self.peers.peer_of(number) {
                 frame.advance(4);
                 frame.truncate(length);
-                self.deliver(peer, frame);
+                self.deliver(now, peer, frame);
             }
             return;
         }
         match message::read(&frame) {
-            Some(Incoming::Data(peer, data)) => self.deliver(peer, data),
+            Some(Incoming::Data(peer, data)) => self.deliver(now, peer, data),
             Some(Incoming::Success(answer)) => self.handle_success(now, *answer),
-            Some(Incoming::Refusal { id, code, text, realm, nonce }) => {
-                if let Some(pending) = self.take_pending(id) {
-                    self.handle_refusal(now, &pending, code, &text, realm, nonce);
+            Some(Incoming::Refusal(refusal)) => {
+                if let Some(pending) = self.take_pending(refusal.id) {
+                    self.timed(now, &pending);
+                    self.handle_refusal(now, &pending, refusal);
                 }
             }
             None => {}
@@ -185,7 +205,7 @@ impl Allocation {
         let mut next = self.pending.iter().map(|p| p.due.min(p.end)).chain(self.closing).min();
         if self.state == State::Open && self.closing.is_none() {
             let timers = [Some(self.refresh_at), Some(self.keepalive_at), self.peers.poll_timeout()];
-            next = next.into_iter().chain(timers.into_iter().flatten()).min();
+            next = next.into_iter().chain(timers.into_iter().flatten()).chain(self.care_timeout()).min();
         }
         next
     }
@@ -201,9 +221,11 @@ impl Allocation {
         self.repeat_requests(now);
         if self.state == State::Open && self.closing.is_none() {
             if now >= self.refresh_at {
-                self.refresh_at = now + GIVE_UP + REFRESH_PAUSE;
-                self.ask(now, Request::Refresh(WANTED_LIFETIME), 0);
+                self.refresh(now);
             }
+            self.take_care(now);
+        }
+        if self.state == State::Open && self.closing.is_none() {
             self.peers.handle_timeout(now);
             self.flush_asks(now);
             if now >= self.keepalive_at {
@@ -225,12 +247,14 @@ impl Allocation {
             self.write(now, bytes);
         }
         for what in ended {
-            self.give_up(now, &what, "it does not answer; is the port open on the way?".into());
+            let words = "it does not answer; is the port open on the way?";
+            self.give_up(now, &what, FailureKind::Unavailable, words.into());
         }
     }
 
-    fn deliver(&mut self, peer: SocketAddr, data: BytesMut) {
+    fn deliver(&mut self, now: Instant, peer: SocketAddr, data: BytesMut) {
         if self.state == State::Open && self.closing.is_none() {
+            self.care.used(now, &data);
             self.peers.incoming(peer.ip());
             self.events.push_back(AllocationEvent::Data { peer, data });
         }
@@ -238,14 +262,16 @@ impl Allocation {
 
     fn handle_success(&mut self, now: Instant, mut answer: Message) {
         let Some(at) = self.pending.iter().position(|p| p.id == answer.transaction_id.0) else { return };
-        if self.pending[at].signed {
+        if self.pending[at].nonce.is_some() {
             // An answer without the server's signature is ignored (RFC 8489 section 9.2.5).
             let key = self.auth.as_ref().map_or(&[][..], |auth| &auth.key);
             if !message::is_signed(self.config.crypto.crypto(), &mut answer, key) {
                 return;
             }
         }
-        match self.pending.swap_remove(at).what {
+        let pending = self.pending.swap_remove(at);
+        self.timed(now, &pending);
+        match pending.what {
             Request::Allocate => self.opened(now, &answer),
             Request::Refresh(0) => self.state = State::Over,
             Request::Refresh(_) => self.set_lifetime(now, &answer),
@@ -261,7 +287,8 @@ impl Allocation {
 
     fn opened(&mut self, now: Instant, answer: &Message) {
         let Some(relayed) = message::relayed_address(answer) else {
-            self.fail("its answer holds no relayed address: is it a TURN server?".into());
+            let words = "its answer holds no relayed address: is it a TURN server?";
+            self.fail(FailureKind::Refused, words.into());
             return;
         };
         self.relayed = Some(relayed);
@@ -271,7 +298,8 @@ impl Allocation {
             self.ask(now, Request::Refresh(0), 0);
         } else {
             let mapped = message::mapped_address(answer);
-            self.events.push_back(AllocationEvent::Opened { relayed, mapped });
+            let round_trip = self.round_trip;
+            self.events.push_back(AllocationEvent::Opened { relayed, mapped, round_trip });
         }
     }
 
@@ -280,69 +308,6 @@ impl Allocation {
         let lifetime = Duration::from_secs(seconds.clamp(*LIFETIME.start(), *LIFETIME.end()).into());
         self.expires = now + lifetime;
         self.refresh_at = now + lifetime / 2;
-    }
-
-    fn handle_refusal(
-        &mut self,
-        now: Instant,
-        pending: &Pending,
-        code: u16,
-        text: &str,
-        realm: Option<String>,
-        nonce: Option<String>,
-    ) {
-        // 401: unsigned, sign it. 438: the nonce is stale, sign it anew (RFC 8489 section 9.2.5).
-        let sign_again = (code == 401 && !pending.signed) || code == 438;
-        if sign_again && pending.tries < MAX_AUTH_TRIES && self.renew_auth(realm, nonce) {
-            self.ask(now, pending.what, pending.tries + 1);
-            return;
-        }
-        let advice = match code {
-            401 | 441 => {
-                "user name or password is wrong, or they have expired: check both, and the server's clock"
-            }
-            403 => "it does not allow this address",
-            437 => "it still holds an older allocation for this address",
-            440 | 443 => "it relays only for the other IP version",
-            442 => "it does not relay UDP",
-            486 => "the quota of this user is used up",
-            508 => "it has no relay ports left",
-            _ => "see the server's log",
-        };
-        self.give_up(now, &pending.what, format!("it refused with {code} ({text}): {advice}"));
-    }
-
-    fn renew_auth(&mut self, realm: Option<String>, nonce: Option<String>) -> bool {
-        let realm = realm.or_else(|| self.auth.as_ref().map(|auth| auth.realm.clone()));
-        let (Some(realm), Some(nonce)) = (realm, nonce) else { return false };
-        let Config { username, password, crypto, .. } = &self.config;
-        let Some(key) = message::key(crypto.crypto(), username, &realm, password) else { return false };
-        self.auth = Some(Auth { username: username.clone(), realm, nonce, key });
-        true
-    }
-
-    /// A request was refused or not answered.
-    fn give_up(&mut self, now: Instant, what: &Request, reason: String) {
-        match *what {
-            Request::Allocate => self.fail(reason),
-            Request::Refresh(0) => self.state = State::Over,
-            Request::Refresh(_) if now + REFRESH_PAUSE < self.expires => {
-                self.refresh_at = now + REFRESH_PAUSE
-            }
-            Request::Refresh(_) => self.fail(reason),
-            Request::Permit(ip) => {
-                self.peers.not_permitted(now, ip);
-                self.events.push_back(AllocationEvent::PeerRefused(ip, reason));
-            }
-            Request::Bind(peer, _) => self.peers.not_bound(now, peer),
-        }
-    }
-
-    fn fail(&mut self, reason: String) {
-        self.state = State::Over;
-        if self.closing.is_none() {
-            self.events.push_back(AllocationEvent::Failed(reason));
-        }
     }
 
     fn flush_asks(&mut self, now: Instant) {
@@ -357,8 +322,8 @@ impl Allocation {
         self.write(now, bytes.clone());
         let end = now + GIVE_UP;
         let due = if self.config.reliable { end } else { now + FIRST_RTO };
-        let signed = self.auth.is_some();
-        self.pending.push(Pending { id, what, bytes, due, rto: FIRST_RTO, end, signed, tries });
+        let nonce = self.auth.as_ref().map(|auth| auth.nonce.clone());
+        self.pending.push(Pending { id, what, bytes, due, rto: FIRST_RTO, since: now, end, nonce, tries });
     }
 
     fn write_data(&mut self, now: Instant, way: Way, peer: SocketAddr, data: &[u8]) {
@@ -376,6 +341,13 @@ impl Allocation {
     fn write(&mut self, now: Instant, bytes: Vec<u8>) {
         self.keepalive_at = now + KEEPALIVE;
         self.out.push_back(bytes);
+    }
+
+    /// A request was answered.
+    fn timed(&mut self, now: Instant, answered: &Pending) {
+        if answered.what == Request::Allocate {
+            self.round_trip = self.round_trip.min(now.saturating_duration_since(answered.since));
+        }
     }
 
     fn take_pending(&mut self, id: [u8; 12]) -> Option<Pending> {

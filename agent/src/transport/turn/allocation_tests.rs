@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use rtc::{
     crypto::RTCCryptoProvider,
     stun::{
+        addr::AlternateServer,
         attributes::{
-            ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_XOR_PEER_ADDRESS,
-            ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+            ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER, ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM,
+            ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
         },
         error_code::{ErrorCode, ErrorCodeAttribute},
         integrity::MessageIntegrity,
@@ -23,6 +24,10 @@ use rtc::{
 };
 
 use super::*;
+use crate::transport::turn::types::{Alternate, Doubt, Failure};
+
+#[path = "allocation_refusal_tests.rs"]
+mod refusals;
 
 const PASSWORD: &str = "secret";
 
@@ -44,6 +49,11 @@ struct Bench {
     start: Instant,
     allocation: Allocation,
     nonce: &'static str,
+    realm: &'static str,
+    /// What the server refuses although the signature is right.
+    refuses: Vec<(Method, u16)>,
+    /// Named in its refusals.
+    alternate: Option<SocketAddr>,
     /// Answers nothing while it is set.
     dead: bool,
     requests: Vec<(Method, Message)>,
@@ -51,6 +61,10 @@ struct Bench {
 
 impl Bench {
     fn new(password: &str, reliable: bool) -> Self {
+        Self::remembering(password, reliable, None)
+    }
+
+    fn remembering(password: &str, reliable: bool, challenge: Option<Challenge>) -> Self {
         let mut next = 0_u32;
         let ids = Box::new(move || {
             next += 1;
@@ -59,16 +73,28 @@ impl Bench {
             id
         });
         let crypto = rtc::crypto::default_provider().expect("the stack's own cryptography");
-        let config = Config { username: "user".into(), password: password.into(), reliable, crypto, ids };
+        let (username, password) = ("user".into(), password.into());
+        let config = Config { username, password, challenge, reliable, crypto, ids };
         let now = Instant::now();
         let allocation = Allocation::new(now, config);
-        Self { now, start: now, allocation, nonce: "one", dead: false, requests: Vec::new() }
+        Self {
+            now,
+            start: now,
+            allocation,
+            nonce: "one",
+            realm: "realm",
+            refuses: Vec::new(),
+            alternate: None,
+            dead: false,
+            requests: Vec::new(),
+        }
     }
 
     fn opened() -> Self {
         let mut bench = Self::new(PASSWORD, false);
         bench.exchange();
-        let opened = AllocationEvent::Opened { relayed: relayed(), mapped: Some(addr("192.0.2.4:4000")) };
+        let mapped = Some(addr("192.0.2.4:4000"));
+        let opened = AllocationEvent::Opened { relayed: relayed(), mapped, round_trip: Duration::ZERO };
         assert_eq!(bench.allocation.poll_event(), Some(opened));
         bench.requests.clear();
         bench
@@ -100,13 +126,16 @@ impl Bench {
 
     fn answer(&self, request: &mut Message) -> Message {
         let crypto = Self::crypto();
-        let key = message::key(crypto.crypto(), "user", "realm", PASSWORD).expect("MD5 is there");
+        let key = message::key(crypto.crypto(), "user", self.realm, PASSWORD).expect("MD5 is there");
         let nonce = TextAttribute::get_from_as(request, ATTR_NONCE).ok().map(|n| n.text);
         let code = match nonce.as_deref() {
             None => 401,
             Some(_) if !message::is_signed(crypto.crypto(), request, &key) => 401,
             Some(nonce) if nonce != self.nonce => 438,
-            Some(_) => 0,
+            Some(_) => {
+                let method = request.typ.method;
+                self.refuses.iter().find(|(m, _)| *m == method).map_or(0, |(_, code)| *code)
+            }
         };
         let mut answer = Message::new();
         answer.transaction_id = TransactionId(request.transaction_id.0);
@@ -116,8 +145,13 @@ impl Bench {
         if code != 0 {
             let error = ErrorCodeAttribute { code: ErrorCode(code), reason: b"no".to_vec() };
             error.add_to(&mut answer).expect("it fits");
-            answer.add(ATTR_REALM, b"realm");
+            answer.add(ATTR_REALM, self.realm.as_bytes());
             answer.add(ATTR_NONCE, self.nonce.as_bytes());
+            if let Some(to) = self.alternate {
+                let address = AlternateServer { ip: to.ip(), port: to.port() };
+                address.add_to_as(&mut answer, ATTR_ALTERNATE_SERVER).expect("it fits");
+                answer.add(ATTR_ALTERNATE_DOMAIN, b"relay2.example");
+            }
             return answer;
         }
         let lifetime = message::lifetime(request).unwrap_or(600);
@@ -181,8 +215,9 @@ fn an_allocation_signs_with_what_the_server_asks_for() {
 fn a_wrong_password_is_told_in_words() {
     let mut bench = Bench::new("wrong", false);
     bench.exchange();
-    let Some(AllocationEvent::Failed(reason)) = bench.allocation.poll_event() else { panic!("it must fail") };
-    assert!(reason.contains("401") && reason.contains("password is wrong"), "{reason}");
+    let Some(AllocationEvent::Failed(why)) = bench.allocation.poll_event() else { panic!("it must fail") };
+    assert!(why.words.contains("401") && why.words.contains("password is wrong"), "{why:?}");
+    assert_eq!(why.kind, FailureKind::Refused);
     assert!(bench.allocation.is_over());
     assert_eq!(bench.count(METHOD_ALLOCATE), 2, "the wrong password is not tried for ever");
 }
@@ -196,7 +231,7 @@ fn a_dead_server_is_given_up_after_five_seconds() {
     assert_eq!(bench.now - bench.start, GIVE_UP);
     assert_eq!(bench.count(METHOD_ALLOCATE), 6);
     assert!(
-        matches!(bench.allocation.poll_event(), Some(AllocationEvent::Failed(r)) if r.contains("not answer"))
+        matches!(bench.allocation.poll_event(), Some(AllocationEvent::Failed(r)) if r.words.contains("not answer"))
     );
 }
 
@@ -238,6 +273,7 @@ fn packets_that_waited_too_long_or_are_too_many_are_dropped_and_counted() {
     assert_eq!(bench.allocation.take_dropped(), 4, "16 may wait");
     bench.run_until(Duration::from_secs(6));
     assert_eq!(bench.allocation.take_dropped(), 16);
+    assert_eq!(bench.allocation.poll_event(), Some(AllocationEvent::Doubtful(Doubt::Silent)));
     assert!(
         matches!(bench.allocation.poll_event(), Some(AllocationEvent::PeerRefused(ip, _)) if ip == peer().ip())
     );
@@ -306,6 +342,7 @@ fn an_allocation_that_cannot_be_refreshed_is_lost_when_it_expires_and_not_before
     let mut bench = Bench::opened();
     bench.dead = true;
     bench.run_until(Duration::from_secs(580));
+    assert_eq!(bench.allocation.poll_event(), Some(AllocationEvent::Doubtful(Doubt::Silent)));
     assert_eq!(bench.allocation.poll_event(), None);
     assert!(bench.count(METHOD_REFRESH) > 10);
     bench.run_until(Duration::from_secs(620));

@@ -6,9 +6,11 @@ use bytes::BytesMut;
 use rtc::{
     crypto::RTCCrypto,
     stun::{
+        addr::AlternateServer,
         attributes::{
-            ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_TRANSPORT,
-            ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
+            ATTR_ALTERNATE_DOMAIN, ATTR_ALTERNATE_SERVER, ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_LIFETIME,
+            ATTR_NONCE, ATTR_REALM, ATTR_REQUESTED_TRANSPORT, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
+            ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
         },
         error_code::ErrorCodeAttribute,
         fingerprint::FINGERPRINT,
@@ -22,6 +24,8 @@ use rtc::{
         xoraddr::XorMappedAddress,
     },
 };
+
+use super::types::Alternate;
 
 /// Protocol number of UDP in REQUESTED-TRANSPORT (RFC 8656 section 18.7).
 const UDP: u8 = 17;
@@ -55,8 +59,22 @@ pub(super) enum Incoming {
     Data(SocketAddr, BytesMut),
     /// The answer to the request with this id.
     Success(Box<Message>),
-    /// The refusal of the request with this id.
-    Refusal { id: [u8; 12], code: u16, text: String, realm: Option<String>, nonce: Option<String> },
+    /// The refusal of a request.
+    Refusal(Refusal),
+}
+
+/// An error response.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// That of the request.
+    pub id: [u8; 12],
+    /// ERROR-CODE.
+    pub code: u16,
+    /// Its reason phrase.
+    pub text: String,
+    pub realm: Option<String>,
+    pub nonce: Option<String>,
+    pub alternate: Option<Alternate>,
 }
 
 /// A request, signed if `auth` is known.
@@ -137,14 +155,33 @@ pub(super) fn read(frame: &[u8]) -> Option<Incoming> {
         let mut error = ErrorCodeAttribute::default();
         let _ = error.get_from(&m);
         let text = |attribute| TextAttribute::get_from_as(&m, attribute).ok().map(|a| a.text);
-        Incoming::Refusal {
+        Incoming::Refusal(Refusal {
             id: m.transaction_id.0,
             code: error.code.0,
             text: String::from_utf8_lossy(&error.reason).trim_end_matches('\0').to_owned(),
             realm: text(ATTR_REALM),
             nonce: text(ATTR_NONCE),
-        }
+            alternate: alternate(&m),
+        })
     })
+}
+
+/// The other server that an error response names (RFC 8489 section 10). `None`: it is no error response, or names none.
+pub fn redirection(frame: &[u8]) -> Option<Alternate> {
+    match read(frame)? {
+        Incoming::Refusal(refusal) => refusal.alternate,
+        _ => None,
+    }
+}
+
+/// ALTERNATE-SERVER with ALTERNATE-DOMAIN (RFC 8489 sections 14.15 and 14.16), if it is an address of one machine.
+fn alternate(m: &Message) -> Option<Alternate> {
+    let mut address = AlternateServer::default();
+    address.get_from_as(m, ATTR_ALTERNATE_SERVER).ok()?;
+    let server = SocketAddr::new(address.ip, address.port);
+    let is_one = server.port() != 0 && !server.ip().is_unspecified() && !server.ip().is_multicast();
+    let domain = m.get(ATTR_ALTERNATE_DOMAIN).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    is_one.then_some(Alternate { server, domain: domain.filter(|d| !d.is_empty()) })
 }
 
 /// Whether the server signed `message` with the credential's key (RFC 8489 section 14.5).
@@ -191,4 +228,32 @@ fn address(m: &Message, attribute: AttrType) -> Option<SocketAddr> {
     let mut address = XorMappedAddress::default();
     address.get_from_as(m, attribute).ok()?;
     Some(SocketAddr::new(address.ip, address.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_redirection_to_nobody(
+            mut frame in proptest::collection::vec(any::<u8>(), 0..80),
+            is_refusal in any::<bool>(),
+        ) {
+            if is_refusal && frame.len() >= 24 {
+                // The header of an Allocate error response, and ALTERNATE-SERVER as the first attribute.
+                let length = (frame.len() - 20) as u16 & !3;
+                frame.truncate(20 + usize::from(length));
+                frame[..2].copy_from_slice(&[0x01, 0x13]);
+                frame[2..4].copy_from_slice(&length.to_be_bytes());
+                frame[4..8].copy_from_slice(&[0x21, 0x12, 0xA4, 0x42]);
+                frame[20..22].copy_from_slice(&[0x80, 0x23]);
+            }
+            if let Some(alternate) = redirection(&frame) {
+                prop_assert!(alternate.server.port() != 0 && !alternate.server.ip().is_unspecified());
+            }
+        }
+    }
 }

@@ -5,15 +5,24 @@
 
 mod allocation;
 mod carrier;
+mod credentials;
 mod frame;
+mod keeper;
 mod message;
 mod peers;
+mod reachability;
 mod relay;
 mod types;
 
-pub(super) use self::relay::{Command, Opened, RelayTask, run};
 pub use self::{
     allocation::Allocation,
+    credentials::expiry,
     frame::{Deframer, FrameError},
-    types::{AllocationEvent, Config},
+    message::redirection,
+    types::{AllocationEvent, Alternate, Challenge, Config, Doubt, Failure, FailureKind},
+};
+pub(super) use self::{
+    keeper::{Action, Keeper},
+    reachability::{Outcome, Reachability, Way},
+    relay::{Command, Held, News, Opened, Orders, RelayTask, Report, run, wait_until},
 };

@@ -14,7 +14,9 @@ const MAX_PERMISSIONS: usize = 32;
 const MAX_CHANNELS: usize = 16;
 /// First channel number (RFC 8656 section 12).
 const FIRST_CHANNEL: u16 = 0x4000;
-/// A permission lives 300 s (RFC 8656 section 9); renewed with a minute left for repetitions.
+/// A permission lives 300 s (RFC 8656 section 9).
+const PERMISSION_LIFE: Duration = Duration::from_secs(300);
+/// It is renewed with a minute left for repetitions.
 const PERMISSION_RENEWAL: Duration = Duration::from_secs(240);
 /// A channel lives 600 s (RFC 8656 section 12).
 const CHANNEL_LIFE: Duration = Duration::from_secs(600);
@@ -52,6 +54,8 @@ struct Permission {
     state: State,
     /// When it is renewed (granted), or forgotten (refused). Not used while asked for.
     next: Instant,
+    /// Until then the server has it, whatever it says meanwhile.
+    expires: Instant,
     used: bool,
     waiting: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
 }
@@ -87,7 +91,8 @@ impl Peers {
             let Some(refused) = refused else { return };
             self.permissions.remove(&refused);
         }
-        let asked = Permission { state: State::Asked, next: now, used: true, waiting: VecDeque::new() };
+        let (state, waiting) = (State::Asked, VecDeque::new());
+        let asked = Permission { state, next: now, expires: now, used: true, waiting };
         self.permissions.insert(ip, asked);
         self.asks.push_back(Request::Permit(ip));
     }
@@ -131,6 +136,7 @@ impl Peers {
         let Some(permission) = self.permissions.get_mut(&ip) else { return Vec::new() };
         permission.state = State::Granted;
         permission.next = now + PERMISSION_RENEWAL;
+        permission.expires = now + PERMISSION_LIFE;
         permission.used = false;
         let waiting = std::mem::take(&mut permission.waiting);
         let all = waiting.len();
@@ -143,11 +149,14 @@ impl Peers {
         fresh
     }
 
-    /// The server does not permit `ip`, or did not answer.
+    /// The server does not permit `ip`, or did not answer. A permission that is there lives until it expires.
     pub fn not_permitted(&mut self, now: Instant, ip: IpAddr) {
         if let Some(permission) = self.permissions.get_mut(&ip) {
-            permission.state = State::Refused;
             permission.next = now + REFUSAL_PAUSE;
+            if permission.state == State::Granted && now < permission.expires {
+                return;
+            }
+            permission.state = State::Refused;
             self.dropped += permission.waiting.len() as u64;
             permission.waiting.clear();
         }
@@ -187,8 +196,8 @@ impl Peers {
             if permission.state == State::Asked || now < permission.next {
                 return true;
             }
-            if permission.state == State::Granted && permission.used {
-                permission.next = now + PERMISSION_RENEWAL;
+            if permission.state == State::Granted && permission.used && now < permission.expires {
+                permission.next = permission.expires;
                 asks.push_back(Request::Permit(*ip));
                 return true;
             }

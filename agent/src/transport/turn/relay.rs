@@ -8,15 +8,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::ClientConfig;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
-use super::{Allocation, AllocationEvent, Config, carrier::Carrier};
+use super::{Allocation, AllocationEvent, Challenge, Config, Doubt, Failure, FailureKind, carrier::Carrier};
 use crate::transport::{
     candidate::Path,
     endpoint::Datagram,
@@ -27,6 +28,8 @@ use crate::transport::{
 
 /// Time to open a connection, TLS included; and for a stuck stream to take what is sent.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Redirections that are followed (RFC 8489 section 10).
+const MAX_HOPS: usize = 3;
 /// Packets taken from the queue at once, so that a stream gets them in one write.
 const BATCH: usize = 32;
 
@@ -38,29 +41,88 @@ pub(in crate::transport) enum Command {
     Permit(IpAddr),
 }
 
-/// How the attempt to get an allocation ended.
+/// What happened to an allocation.
+pub(in crate::transport) struct Report {
+    /// Which.
+    pub id: u64,
+    /// What.
+    pub news: News,
+    /// What the server wanted signed.
+    pub challenge: Option<Challenge>,
+}
+
+/// See [`Report`].
+pub(in crate::transport) enum News {
+    /// It is there; the verdict says whether it is wanted.
+    Opened {
+        /// What peers send to.
+        relayed: SocketAddr,
+        /// What the server sees of this device.
+        mapped: Option<SocketAddr>,
+        /// From a request to its answer.
+        round_trip: Duration,
+    },
+    /// There is none, or none any more.
+    Failed(Failure),
+    /// It should be replaced.
+    Doubtful(Doubt),
+    /// Its server answers again.
+    Trusted,
+    /// It was given back.
+    Ended,
+}
+
+/// How an attempt to get an allocation ended.
 pub(in crate::transport) enum Opened {
     /// It is there and is kept.
     Kept {
         /// What peers send to.
         relayed: SocketAddr,
-        /// What the server sees of this device.
-        mapped: Option<SocketAddr>,
     },
-    /// It was not needed any more: others were faster.
+    /// It was not needed: others were better.
     NotNeeded,
     /// There is none; why is in words.
     Failed(String),
 }
 
+/// What a session wants of an allocation besides packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::transport) struct Orders {
+    /// Counts the times that the server is to be asked whether it lives.
+    pub probes: u32,
+    /// Give it back when no media goes through it.
+    pub retire: bool,
+}
+
+/// Counts an allocation that is held.
+pub(in crate::transport) struct Held(Gauge);
+
+impl Held {
+    /// One more.
+    pub fn new(metrics: &TransportMetrics) -> Self {
+        metrics.allocations.inc();
+        Self(metrics.allocations.clone())
+    }
+}
+
+impl std::ops::Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// What the task needs.
 pub(in crate::transport) struct RelayTask {
+    /// What it is called in reports.
+    pub id: u64,
     /// The server as it was named.
     pub url: ServerUrl,
     /// One of its addresses.
     pub server: SocketAddr,
     /// For `turns:`.
     pub tls: Option<Arc<ClientConfig>>,
+    /// What the server wanted signed before.
+    pub challenge: Option<Challenge>,
     /// What is counted.
     pub metrics: TransportMetrics,
     /// Ends the task; an allocation is given back then.
@@ -69,83 +131,139 @@ pub(in crate::transport) struct RelayTask {
     pub commands: mpsc::Receiver<Command>,
     /// What came.
     pub datagrams: mpsc::Sender<Datagram>,
-    /// Told once.
-    pub opened: oneshot::Sender<Opened>,
-    /// As many allocations as the session may keep.
-    pub slots: Arc<Semaphore>,
+    /// Told what happens.
+    pub reports: mpsc::Sender<Report>,
+    /// Comes if the allocation is wanted; is closed if not.
+    pub verdict: oneshot::Receiver<Held>,
+    /// The newest count.
+    pub orders: watch::Receiver<Orders>,
 }
 
 /// Drives the allocation until it is lost or given back.
-pub(in crate::transport) async fn run(task: RelayTask) {
-    let RelayTask { url, server, tls, metrics, cancel, mut commands, datagrams, opened, slots } = task;
-    let connecting = timeout(CONNECT_TIME, Carrier::connect(server, &url, tls));
-    let carrier = tokio::select! {
-        () = cancel.cancelled() => return,
-        carrier = connecting => carrier.unwrap_or_else(|_| Err(format!("connecting to {server} took too long"))),
-    };
-    let (carrier, config) =
-        match carrier.and_then(|carrier| Ok((config(&url, carrier.is_reliable())?, carrier))) {
-            Ok((config, carrier)) => (carrier, config),
-            Err(reason) => {
-                // Nobody waits for it if the session is over.
-                let _ = opened.send(Opened::Failed(reason));
-                return;
+pub(in crate::transport) async fn run(mut task: RelayTask) {
+    let (mut asked, mut redirected) = (vec![task.server], None);
+    let failure = loop {
+        match task.serve(redirected.take()).await {
+            None => return task.report(News::Ended, None).await,
+            Some(failure) => {
+                let FailureKind::Redirected(to) = &failure.kind else { break failure };
+                if asked.len() > MAX_HOPS || asked.contains(&to.server) || !task.may_go_to(to.server) {
+                    let words = format!("it sends to {}, which is not followed", to.server);
+                    break Failure { kind: FailureKind::Unavailable, words };
+                }
+                info!("TURN server {} ({}) sends to {}", task.url, task.server, to.server);
+                asked.push(to.server);
+                task.server = to.server;
+                task.challenge = None;
+                redirected.clone_from(&to.domain);
             }
+        }
+    };
+    task.report(News::Failed(failure), None).await;
+}
+
+impl RelayTask {
+    /// Whether a redirection there makes sense: by the same IP version, and not from afar to this device itself.
+    fn may_go_to(&self, to: SocketAddr) -> bool {
+        to.is_ipv4() == self.server.is_ipv4() && (!to.ip().is_loopback() || self.server.ip().is_loopback())
+    }
+
+    /// One allocation at one server, from its first packet to its end; returns why it failed, if it did. `domain`: what
+    /// is in the server's certificate, if it is not the name in the URL.
+    async fn serve(&mut self, domain: Option<String>) -> Option<Failure> {
+        if let Some(domain) = domain {
+            self.url.host = domain;
+        }
+        let (server, url) = (self.server, self.url.clone());
+        let connecting = timeout(CONNECT_TIME, Carrier::connect(server, &url, self.tls.clone()));
+        let too_long = |_| Err(format!("connecting to {server} took too long"));
+        let carrier = tokio::select! {
+            () = self.cancel.cancelled() => return None,
+            carrier = connecting => carrier.unwrap_or_else(too_long),
         };
-    let mut relay = Relay {
-        name: format!("{url} ({server})"),
-        allocation: Allocation::new(Instant::now(), config),
-        carrier,
-        metrics,
-        datagrams,
-        relayed: None,
-        opened: Some(opened),
-        slot: None,
-    };
-    let mut closing = false;
-    loop {
-        relay.flush().await;
-        relay.handle_events(&slots);
-        if relay.allocation.is_over() {
-            break;
-        }
-        if relay.allocation.has_output() {
-            continue;
-        }
-        let due = relay.allocation.poll_timeout();
-        tokio::select! {
-            () = cancel.cancelled(), if !closing => {
-                closing = true;
-                relay.allocation.close(Instant::now());
-            }
-            frame = relay.carrier.receive() => match frame {
-                Ok(frame) => relay.allocation.handle_input(Instant::now(), frame),
-                Err(e) => relay.broken(&e.to_string()),
-            },
-            Some(command) = commands.recv(), if !closing => {
-                relay.obey(command);
-                for _ in 1..BATCH {
-                    let Ok(command) = commands.try_recv() else { break };
-                    relay.obey(command);
+        let challenge = self.challenge.take();
+        let opened =
+            carrier.and_then(|carrier| Ok((config(&url, carrier.is_reliable(), challenge)?, carrier)));
+        let (config, carrier) = match opened {
+            Ok(opened) => opened,
+            Err(words) => return Some(Failure { kind: FailureKind::Unavailable, words }),
+        };
+        let mut relay = Relay {
+            name: format!("{url} ({server})"),
+            allocation: Allocation::new(Instant::now(), config),
+            carrier,
+            metrics: self.metrics.clone(),
+            datagrams: self.datagrams.clone(),
+            relayed: None,
+            held: None,
+        };
+        let (mut closing, mut obeyed) = (false, *self.orders.borrow());
+        let mut failure = None;
+        loop {
+            relay.flush().await;
+            while let Some(news) = relay.next_news() {
+                match news {
+                    News::Failed(reason) => failure = Some(reason),
+                    news => self.report(news, relay.allocation.challenge()).await,
                 }
             }
-            () = wait_until(due) => relay.allocation.handle_timeout(Instant::now()),
+            if relay.allocation.is_over() {
+                return failure;
+            }
+            if relay.allocation.has_output() {
+                continue;
+            }
+            let due = relay.allocation.poll_timeout();
+            tokio::select! {
+                () = self.cancel.cancelled(), if !closing => {
+                    closing = true;
+                    relay.allocation.close(Instant::now());
+                }
+                verdict = &mut self.verdict, if !closing && relay.held.is_none() => match verdict {
+                    Ok(held) => relay.hold(held),
+                    Err(_) => {
+                        closing = true;
+                        relay.allocation.close(Instant::now());
+                    }
+                },
+                Ok(()) = self.orders.changed(), if !closing => {
+                    let orders = *self.orders.borrow_and_update();
+                    relay.follow(obeyed, orders);
+                    obeyed = orders;
+                }
+                frame = relay.carrier.receive() => match frame {
+                    Ok(frame) => relay.allocation.handle_input(Instant::now(), frame),
+                    Err(e) => relay.broken(&e.to_string()),
+                },
+                Some(command) = self.commands.recv(), if !closing => {
+                    relay.obey(command);
+                    for _ in 1..BATCH {
+                        let Ok(command) = self.commands.try_recv() else { break };
+                        relay.obey(command);
+                    }
+                }
+                () = wait_until(due) => relay.allocation.handle_timeout(Instant::now()),
+            }
         }
+    }
+
+    async fn report(&self, news: News, challenge: Option<Challenge>) {
+        // Nobody hears it if the session is over.
+        let _ = self.reports.send(Report { id: self.id, news, challenge }).await;
     }
 }
 
-struct Relay<'a> {
+struct Relay {
     name: String,
     allocation: Allocation,
     carrier: Carrier,
     metrics: TransportMetrics,
     datagrams: mpsc::Sender<Datagram>,
     relayed: Option<SocketAddr>,
-    opened: Option<oneshot::Sender<Opened>>,
-    slot: Option<SemaphorePermit<'a>>,
+    held: Option<Held>,
 }
 
-impl<'a> Relay<'a> {
+impl Relay {
     fn obey(&mut self, command: Command) {
         let now = Instant::now();
         match command {
@@ -175,13 +293,20 @@ impl<'a> Relay<'a> {
         }
     }
 
-    fn handle_events(&mut self, slots: &'a Semaphore) {
-        while let Some(event) = self.allocation.poll_event() {
-            match event {
-                AllocationEvent::Opened { relayed, mapped } => self.keep_or_release(relayed, mapped, slots),
-                AllocationEvent::Failed(reason) => self.failed(reason),
+    /// Passes on what came from peers, until something else happened.
+    fn next_news(&mut self) -> Option<News> {
+        loop {
+            return Some(match self.allocation.poll_event()? {
+                AllocationEvent::Opened { relayed, mapped, round_trip } => {
+                    self.relayed = Some(relayed);
+                    News::Opened { relayed, mapped, round_trip }
+                }
+                AllocationEvent::Failed(failure) => News::Failed(failure),
+                AllocationEvent::Doubtful(doubt) => News::Doubtful(doubt),
+                AllocationEvent::Trusted => News::Trusted,
                 AllocationEvent::PeerRefused(ip, reason) => {
                     debug!("TURN server {} does not relay to {ip}: {reason}", self.name);
+                    continue;
                 }
                 AllocationEvent::Data { peer, data } => {
                     self.metrics.relayed_in.inc();
@@ -190,24 +315,25 @@ impl<'a> Relay<'a> {
                     if self.datagrams.try_send(datagram).is_err() {
                         self.metrics.drop_one(Drop::SessionQueue);
                     }
+                    continue;
                 }
-            }
+            });
         }
     }
 
-    fn keep_or_release(&mut self, relayed: SocketAddr, mapped: Option<SocketAddr>, slots: &'a Semaphore) {
-        self.slot = slots.try_acquire().ok();
-        let told = match self.slot {
-            Some(_) => Opened::Kept { relayed, mapped },
-            None => Opened::NotNeeded,
-        };
-        let is_wanted = self.opened.take().is_some_and(|opened| opened.send(told).is_ok());
-        if is_wanted && self.slot.is_some() {
+    fn hold(&mut self, held: Held) {
+        if let Some(relayed) = self.relayed {
             info!("relayed address {relayed} at {} is ours", self.name);
-            self.relayed = Some(relayed);
-            self.metrics.allocations.inc();
-        } else {
-            self.allocation.close(Instant::now());
+        }
+        self.held = Some(held);
+    }
+
+    fn follow(&mut self, before: Orders, now: Orders) {
+        if now.probes != before.probes {
+            self.allocation.probe(Instant::now());
+        }
+        if now.retire {
+            self.allocation.retire(Instant::now());
         }
     }
 
@@ -215,38 +341,25 @@ impl<'a> Relay<'a> {
     fn broken(&mut self, reason: &str) {
         self.allocation.abort(reason.to_owned());
     }
-
-    fn failed(&mut self, reason: String) {
-        match self.opened.take() {
-            Some(opened) => {
-                // Nobody waits for it if the session is over.
-                let _ = opened.send(Opened::Failed(reason));
-            }
-            None => {
-                self.metrics.turn_failed();
-                warn!("TURN server {}: the allocation is lost: {reason}", self.name);
-            }
-        }
-    }
 }
 
-impl std::ops::Drop for Relay<'_> {
+impl std::ops::Drop for Relay {
     fn drop(&mut self) {
-        if let Some(relayed) = self.relayed {
-            self.metrics.allocations.dec();
+        if let Some(relayed) = self.relayed.filter(|_| self.held.is_some()) {
             info!("relayed address {relayed} at {} is no longer ours", self.name);
         }
     }
 }
 
-fn config(url: &ServerUrl, reliable: bool) -> Result<Config, String> {
+fn config(url: &ServerUrl, reliable: bool, challenge: Option<Challenge>) -> Result<Config, String> {
     let crypto = rtc::crypto::default_provider().map_err(|e| format!("there is no cryptography: {e}"))?;
     let username = url.username.clone().unwrap_or_default();
     let password = url.credential.clone().unwrap_or_default();
-    Ok(Config { username, password, reliable, crypto, ids: Box::new(random_id) })
+    Ok(Config { username, password, challenge, reliable, crypto, ids: Box::new(random_id) })
 }
 
-async fn wait_until(due: Option<Instant>) {
+/// Waits for an instant; for ever if there is none.
+pub(in crate::transport) async fn wait_until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due.into()).await,
         None => future::pending().await,

@@ -46,7 +46,8 @@ impl Lab {
             let what = format!("adopt {name}: it was built for an agent in the namespace (DeviceHost::Lan)");
             return Err(self.unable(what));
         };
-        let attachment = Attachment { device: name.into(), addresses: gateway(&lan), default_route: false };
+        let attachment =
+            Attachment { device: name.into(), default_route: false, ..Attachment::new(gateway(&lan)) };
         set_addresses(&self.device, &attachment)
             .map_err(|error| failed(&self.name, format!("{name} cannot get the gateway's addresses"), error))
     }

@@ -115,14 +115,14 @@ impl Lab {
         let internet = Namespace::create(&format!("{name}-net"))?;
         let (mut fabric, wiring) = Wiring::of(plan, host);
         capture_sides(&mut fabric, &wiring);
-        let side = |side| (wiring.side(side).host, wiring.side(side).uplink().addresses.clone());
+        let side = |side| (wiring.side(side).host, wiring.side(side).uplink().attachment());
         let sides = SIDES.map(side);
         let mut ports = Vec::new();
-        for (namespace, (endpoint, addresses)) in [&internet, &device, &viewer]
+        for (namespace, (endpoint, attachment)) in [&internet, &device, &viewer]
             .into_iter()
-            .zip([(wiring.internet, internet_addresses())].into_iter().chain(sides))
+            .zip([(wiring.internet, Attachment::new(internet_addresses()))].into_iter().chain(sides))
         {
-            let tun = attach(namespace, &Attachment::new(addresses));
+            let tun = attach(namespace, &attachment);
             ports.push(port(endpoint, tun.map_err(|error| tun_failed(name, error))?));
         }
         if host == DeviceHost::Lan {
@@ -260,12 +260,12 @@ impl Lab {
 
     /// Gives the host of a side the addresses that its uplink asks for, in its namespace and in the network.
     fn readdress(&self, side: SideName) -> Result<(), LabError> {
-        let addresses = {
+        let attachment = {
             let wiring = self.wiring();
             self.running.with(|fabric| wiring.side(side).place_host(fabric));
-            wiring.side(side).uplink().addresses.clone()
+            wiring.side(side).uplink().attachment()
         };
-        link::set_addresses(self.side(side), &Attachment::new(addresses)).map_err(|error| {
+        link::set_addresses(self.side(side), &attachment).map_err(|error| {
             failed(&self.name, format!("{HOST_INTERFACE} cannot get another address"), error)
         })
     }

@@ -87,6 +87,8 @@ pub fn build(
         _ => plan.routers.iter().map(|router| Some(kind(behaviour(router.kind)))).fold(None, stricter),
     };
     let (faults, policy) = ([plan.up, plan.down], plan.policy);
+    let asks = v4_behind_linux(plan) && has_v4 && !place.on_lan;
+    let gateway = asks.then(|| addresses::gateway(name, number));
     UplinkWiring {
         hops,
         firewall,
@@ -102,6 +104,7 @@ pub fn build(
         kind,
         wan,
         maps_ports: maps_ports(plan),
+        gateway,
     }
 }
 
@@ -109,6 +112,11 @@ pub fn build(
 fn maps_ports(uplink: &Uplink) -> bool {
     let maps = |kind| matches!(kind, RouterKind::Linux { port_mapping: Some(_), .. });
     uplink.routers.iter().any(|router| maps(router.kind))
+}
+
+/// Whether the host's own router is one with an address inside.
+fn v4_behind_linux(uplink: &Uplink) -> bool {
+    matches!(uplink.routers.first(), Some(RouterPlan { kind: RouterKind::Linux { .. }, .. }))
 }
 
 /// How a host is addressed in one IP version.

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     lab::{
         fabric::{EndpointId, Fabric, Plain, Policy, RouterId, SegmentId, Translation},
+        link::Attachment,
         linux_router::Settings,
         nat::{Behaviour, Kind, Nat},
         wire::Faults,
@@ -106,6 +107,8 @@ pub struct UplinkWiring {
     pub wan: Option<Ipv4Addr>,
     /// Whether some router gives ports to those who ask: its public address is [`addresses::mapped`].
     pub maps_ports: bool,
+    /// The router that the host knows, if that is one that can be asked.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 impl Wiring {
@@ -186,6 +189,11 @@ impl SideWiring {
 }
 
 impl UplinkWiring {
+    /// How the namespace is attached.
+    pub fn attachment(&self) -> Attachment {
+        Attachment::by(self.addresses.clone(), self.gateway)
+    }
+
     /// What is behind its line.
     fn line_prefixes(&self, in_use: bool) -> Vec<IpNet> {
         let behind_nat = !self.hops.is_empty();

@@ -67,6 +67,7 @@ impl Place {
                     device: interface.clone(),
                     addresses: addresses.clone(),
                     default_route: false,
+                    gateway: None,
                 };
                 set_addresses(&namespace, &attachment).map_err(|error| unusable(interface, error))?;
                 if let Some(gateway) = *gateway {

@@ -170,7 +170,8 @@
     if (!local || !remote || name === path) return;
     path = name;
     const rtt = pair.currentRoundTripTime;
-    tell('path', { local: local.candidateType, remote: remote.candidateType, rtt_ms: rtt == null ? null : rtt * 1000 });
+    const kind = (end) => end.candidateType + (end.protocol === 'tcp' && end.candidateType !== 'relay' ? ' tcp' : '');
+    tell('path', { local: kind(local), remote: kind(remote), rtt_ms: rtt == null ? null : rtt * 1000 });
   }
 
   // --- the page ---

@@ -260,6 +260,10 @@ impl<T: FnMut(Event)> Course<T> {
     async fn heard(&mut self, envelope: &Value) -> End {
         let id = envelope["session"].as_str();
         if let (Some(id), Some(connect)) = (id, envelope.get("connect")) {
+            // New credentials for the session that runs: this viewer keeps those that it has.
+            if self.session.as_ref().is_some_and(|session| session.id == id) {
+                return None;
+            }
             self.chance = Some((id.to_owned(), connect.clone()));
             return None;
         }

@@ -1,4 +1,5 @@
 //! A network of its own for a test: the test is run again, as a process that no other process shares links with.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -8,13 +9,13 @@ use std::{
 };
 
 /// Set in the process that has a network of its own.
-const INSIDE: &str = "P2PCAM_OWN_NETWORK";
+const INSIDE: &str = "OWN_NETWORK_OF_TEST";
 /// No test takes a tenth of it on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// `true` in the process with the network of its own, where the caller is to go on; only loopback is up there. Without
 /// root it says `not run`. `test` is the caller's name as the harness knows it.
-pub(crate) fn entered(test: &str) -> bool {
+pub fn entered(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         ip("link set lo up");
         return true;
@@ -44,7 +45,7 @@ pub(crate) fn entered(test: &str) -> bool {
 }
 
 /// Runs `ip` with `arguments`, which have to be right.
-pub(crate) fn ip(arguments: &str) {
+pub fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
