@@ -320,7 +320,8 @@ impl Session {
             EndpointEvent::Datagram { path, data, at } => {
                 run.roaming.heard(at);
                 if !run.ever_connected {
-                    run.story.heard(&data);
+                    let chosen = run.peer.as_ref().is_some_and(|peer| peer.path_in_use().is_some());
+                    run.story.heard(&data, chosen);
                 }
                 if let Some(peer) = &mut run.peer {
                     peer.handle_datagram(at, path, data);

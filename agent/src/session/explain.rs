@@ -29,13 +29,11 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// A datagram came in before there was a path.
-    pub fn heard(&mut self, datagram: &[u8]) {
-        match classify(datagram) {
-            Packet::StunRequest { .. } => self.checks.arrived = true,
-            Packet::StunResponse { .. } => self.checks.answered = true,
-            _ => {}
-        }
+    /// A datagram came in before there was a path; `chosen`: the viewer has chosen a pair of candidates. That checks
+    /// were answered says less: a NAT may have sent the answer on from another port, and it is void.
+    pub fn heard(&mut self, datagram: &[u8], chosen: bool) {
+        self.checks.arrived |= matches!(classify(datagram), Packet::StunRequest { .. });
+        self.checks.chosen |= chosen;
     }
 
     /// When a session of `started` that has no path is to be judged, if that is to come.

@@ -12,6 +12,7 @@ mod driver;
 mod end;
 mod explain;
 mod feedback;
+mod flight;
 mod manager;
 mod metrics;
 pub mod negotiation;

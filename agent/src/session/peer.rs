@@ -30,6 +30,7 @@ use rtc::{
 
 use super::{
     authentic::is_authentic,
+    flight::Flight,
     negotiation::{AudioChoice, VideoChoice},
     nominations::Nominations,
     packets::{AudioPackets, RtpStream, VideoPackets},
@@ -131,6 +132,7 @@ pub struct Peer {
     ufrag: String,
     password: String,
     nominations: Nominations,
+    flight: Flight,
     events: VecDeque<PeerEvent>,
 }
 
@@ -186,7 +188,21 @@ impl Peer {
         let (ufrag, password) = (ufrag_of(&sdp), attribute_of(&sdp, "a=ice-pwd:"));
         let nominations = Nominations::default();
         let events = VecDeque::new();
-        Ok((Self { pc, video, audio, heard, mids, ufrag, password, nominations, events }, sdp))
+        Ok((
+            Self {
+                pc,
+                video,
+                audio,
+                heard,
+                mids,
+                ufrag,
+                password,
+                nominations,
+                flight: Flight::default(),
+                events,
+            },
+            sdp,
+        ))
     }
 
     /// Answers a later offer of the same session: an ICE restart, after which [`Self::ufrag`] is another and all
@@ -246,6 +262,7 @@ impl Peer {
             tracing::trace!("unsigned check from {} dropped", path.remote);
             return;
         }
+        self.flight.received(&data);
         let known = self.nominations.incoming(now, path, &data);
         let transport = TransportContext {
             local_addr: known.local,
@@ -264,6 +281,7 @@ impl Peer {
 
     /// Time has come that [`Self::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.flight.handle_timeout(now);
         if let Err(e) = self.pc.handle_timeout(now) {
             tracing::debug!("timer: {e}");
         }
@@ -271,11 +289,14 @@ impl Peer {
 
     /// When [`Self::handle_timeout`] wants to be called.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        self.pc.poll_timeout()
+        self.pc.poll_timeout().into_iter().chain(self.flight.due()).min()
     }
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if let Some((path, data)) = self.flight.poll() {
+            return Some(Transmit { path, data });
+        }
         let out = self.pc.poll_write()?;
         let protocol = match out.transport.transport_protocol {
             TransportProtocol::TCP => transport::Protocol::Tcp,
@@ -283,6 +304,7 @@ impl Peer {
         };
         let path = Path { protocol, local: out.transport.local_addr, remote: out.transport.peer_addr };
         let path = self.nominations.outgoing(out.now, path, &out.message);
+        self.flight.sent(out.now, path, &out.message);
         Some(Transmit { path, data: out.message })
     }
 
@@ -297,6 +319,9 @@ impl Peer {
         }
         while let Some(event) = self.pc.poll_event() {
             if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
+                if state == RTCPeerConnectionState::Connected {
+                    self.flight.end();
+                }
                 self.events.extend(match state {
                     RTCPeerConnectionState::Connected => Some(PeerEvent::Connected),
                     RTCPeerConnectionState::Disconnected => Some(PeerEvent::Disconnected),

@@ -28,8 +28,8 @@ pub struct Ends {
 pub(super) struct Checks {
     /// The viewer's checks arrived.
     pub arrived: bool,
-    /// Checks of this device were answered.
-    pub answered: bool,
+    /// A pair of candidates was chosen: it worked both ways.
+    pub chosen: bool,
 }
 
 /// All that a verdict on a missing path is made of.

@@ -15,7 +15,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> NoPath {
     if count(CandidateKind::Host) == 0 && count(CandidateKind::Relayed) == 0 {
         return if *direct { NoPath::NoAddress } else { NoPath::NoRelay(relay(servers)) };
     }
-    if checks.arrived && checks.answered {
+    if checks.chosen {
         return NoPath::NoHandshake;
     }
     let ours = local.iter().find(|c| c.kind == CandidateKind::Relayed);

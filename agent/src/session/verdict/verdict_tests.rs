@@ -145,7 +145,7 @@ fn one_silent_server_may_be_down_itself() {
 #[test]
 fn a_check_that_came_proves_that_udp_is_not_blocked() {
     let servers = [silent(STUN, Asked::Binding), silent(OTHER, Asked::Binding)];
-    let checks = Checks { arrived: true, answered: false };
+    let checks = Checks { arrived: true, chosen: false };
     let said = without_and(&host(), &servers, &viewer(&["srflx"]), checks);
     assert!(!said.contains("blocks UDP"), "{said}");
 }
@@ -258,7 +258,7 @@ fn what_has_no_way_to_begin_with_is_told() {
 
 #[test]
 fn checks_both_ways_without_a_handshake_point_to_large_packets() {
-    let checks = Checks { arrived: true, answered: true };
+    let checks = Checks { arrived: true, chosen: true };
     let said = without_and(&host(), &[], &viewer(&["host"]), checks);
     assert!(said.contains("DTLS") && said.contains("large packets"), "{said}");
 }
