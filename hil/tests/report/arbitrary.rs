@@ -116,7 +116,12 @@ pub fn record() -> impl Strategy<Value = Record> {
             .prop_map(|(ms, side, direction, passed, lost)| LineSample { ms, side, direction, passed, lost });
     let file = (words(), words()).prop_map(|(what, path)| Artefact { what, path: PathBuf::from(path) });
     let named = (words(), words(), option::of(cell), prop_oneof![Just("local".to_owned()), words()]);
-    let numbers = (any::<u64>(), any::<u64>(), figure(), 1.0..10.0_f64);
+    let numbers = (
+        any::<u64>(),
+        any::<u64>(),
+        figure(),
+        (1_000..10_000_u32).prop_map(|thousandths| f64::from(thousandths) / 1e3),
+    );
     let content =
         (vec(check, 0..3), vec(step, 0..4), vec(seen, 0..3), vec(line, 0..8), vec(file, 0..3), verdict());
     (named, numbers, content).prop_map(
