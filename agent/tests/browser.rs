@@ -285,6 +285,8 @@ async fn an_ice_restart_by_the_page_keeps_the_session_and_the_picture() {
     let browser = Browser::start().await;
     browser.open(&agent.page("")).await;
     browser.wait_picture().await;
+    let verdict = "/direct, host to [a-z]+, \\d+ ms/.test(window.p2pcam.verdict)";
+    browser.wait("the page knows how it is connected", verdict, PATIENCE).await;
     let session = browser.eval("window.p2pcam.sessionId").await;
     let ufrag = "window.p2pcam.peerConnection.remoteDescription.sdp.match(/a=ice-ufrag:(.*)/)[1].trim()";
     let before = browser.eval(ufrag).await;
