@@ -15,11 +15,14 @@ use rtc::{
 
 use crate::transport::demux::{Packet, classify};
 
-/// Whether the stack may see `datagram`: `false` for a binding request without a MESSAGE-INTEGRITY made with `password`.
-/// Answers, DTLS and media are the stack's to verify.
+/// Whether the stack may see `datagram`: `false` for a binding request without a MESSAGE-INTEGRITY made with `password`,
+/// and for what is nothing that ICE carries: a relay passes on anything, and the stack reads a request with bytes behind
+/// it all the same. Answers, DTLS and media are the stack's to verify.
 pub(super) fn is_authentic(datagram: &[u8], password: &str) -> bool {
-    if !matches!(classify(datagram), Packet::StunRequest { .. }) {
-        return true;
+    match classify(datagram) {
+        Packet::Unknown => return false,
+        Packet::StunRequest { .. } => {}
+        _ => return true,
     }
     let Ok(crypto) = default_provider() else { return false };
     let mut message = Message { raw: datagram.to_vec(), ..Message::default() };

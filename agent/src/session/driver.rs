@@ -12,6 +12,7 @@ use tracing::{debug, info, trace, warn};
 use super::{
     end::End,
     explain::Story,
+    gap::Gap,
     manager::Shared,
     peer::{Peer, PeerEvent},
     roaming::{Roaming, Surroundings},
@@ -70,6 +71,7 @@ pub(super) struct Running {
     pub story: Story,
     pub video: Option<VideoSubscription>,
     warm_up: WarmUp,
+    gap: Gap,
     pub privacy: watch::Receiver<Option<Arc<str>>>,
     /// Counts as a viewer while there is a path.
     seen: Option<Viewer>,
@@ -95,6 +97,7 @@ impl Session {
             story: Story::default(),
             video: None,
             warm_up: WarmUp::default(),
+            gap: Gap::default(),
             privacy: self.shared.media.board.privacy.changes(),
             seen: None,
             sending: None,
@@ -339,6 +342,10 @@ impl Session {
             Command::Renew(servers) => self.endpoint.renew(&servers),
             Command::Candidate(None) => debug!("viewer has no more candidates"),
             Command::Bye(bye) => return Some(End::ViewerLeft(bye.reason)),
+            // A hub that was restarted knows no session, and an error about one message ends none: the path needs neither.
+            Command::Error(error) if run.connected && error.code != code::INTERNAL => {
+                debug!("reported ({}): {}", error.code, error.message);
+            }
             Command::Error(error) => return Some(End::ViewerError(error.message)),
         }
         None
@@ -351,7 +358,7 @@ impl Session {
         };
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
-            match self.endpoint.next_picture(unit.keyframe) {
+            match run.gap.next(self.endpoint.next_picture(peer.path_in_use(), unit.keyframe), unit.keyframe) {
                 NextPicture::Send => {
                     send_picture(peer, Instant::now(), &unit);
                     run.sending = Some((unit, Instant::now()));

@@ -13,6 +13,7 @@ mod end;
 mod explain;
 mod feedback;
 mod flight;
+mod gap;
 mod manager;
 mod metrics;
 pub mod negotiation;

@@ -15,7 +15,7 @@ use super::{
     Inner,
     batch::{Batch, Train},
     candidate::{LocalCandidate, Path, Protocol},
-    demux::{EndpointId, Packet, classify},
+    demux::EndpointId,
     mdns::Disguise,
     metrics,
     nat64::Nat64,
@@ -89,8 +89,6 @@ pub struct Endpoint {
     pub(super) refresh: Arc<Notify>,
     pub(super) disguise: Disguise,
     pub(super) outcomes: Outcomes,
-    /// By which media was sent last.
-    media: Mutex<Option<Path>>,
     /// Not for those that ask no servers.
     servers: Option<watch::Sender<Servers>>,
     _cancel: DropGuard,
@@ -108,21 +106,8 @@ impl Endpoint {
     ) -> Self {
         let (relays, refresh, _cancel) = (Arc::default(), Arc::default(), cancel.drop_guard());
         let disguise = Disguise::new(direct.then(|| inner.mdns.clone()));
-        let (outcomes, media) = (Outcomes::default(), Mutex::default());
-        Self {
-            id,
-            direct,
-            inner,
-            findings,
-            datagrams,
-            relays,
-            refresh,
-            disguise,
-            outcomes,
-            media,
-            servers,
-            _cancel,
-        }
+        let outcomes = Outcomes::default();
+        Self { id, direct, inner, findings, datagrams, relays, refresh, disguise, outcomes, servers, _cancel }
     }
 
     /// The next event; candidates come before datagrams that wait. Can be dropped at any time without loss.
@@ -148,9 +133,6 @@ impl Endpoint {
     /// and counted. Towards a peer that a TURN server does not permit yet, up to 16 packets wait up to 2 s.
     pub fn send(&self, path: Path, data: &[u8]) {
         let shared = &self.inner.shared;
-        if matches!(classify(data), Packet::Media) {
-            *self.media.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
-        }
         if path.protocol == Protocol::Tcp {
             shared.tcp.send(Instant::now(), self.id, path, data, &shared.metrics);
             return;
@@ -230,10 +212,10 @@ impl Endpoint {
         &self.inner.nat64
     }
 
-    /// What is to be done with the next picture: over TCP, a viewer that is behind is not sent what it cannot show.
-    pub fn next_picture(&self, keyframe: bool) -> NextPicture {
-        let media = *self.media.lock().unwrap_or_else(PoisonError::into_inner);
-        match media {
+    /// What is to be done with the next picture, to be sent by `path`: over TCP, a viewer that is behind is not sent what
+    /// it cannot show.
+    pub fn next_picture(&self, path: Option<Path>, keyframe: bool) -> NextPicture {
+        match path {
             Some(path) if path.protocol == Protocol::Tcp => {
                 self.inner.shared.tcp.next_picture(Instant::now(), path, keyframe)
             }

@@ -10,7 +10,10 @@ use std::{
 
 use bytes::BytesMut;
 use rustls::ClientConfig;
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::{
+    sync::{OnceCell, mpsc, watch},
+    task::coop::consume_budget,
+};
 use tracing::warn;
 
 use super::{
@@ -295,6 +298,8 @@ pub(super) async fn receive(shared: Arc<Shared>, socket: Arc<Socket>) {
             Ok(()) => {
                 told = None;
                 shared.metrics.receive_calls.inc();
+                // A flood keeps the socket readable for ever: others of this thread have their turn.
+                consume_budget().await;
             }
             Err(e) => {
                 if told.replace(e.kind()) != Some(e.kind()) {

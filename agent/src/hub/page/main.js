@@ -250,6 +250,7 @@ function firstPicture(session) {
   failures = 0;
   mending = new Mending(session, {
     canAsk: () => signaling.isOpen,
+    mute: () => signaling.renew(),
     lost: () => session === running && relaunch(),
   });
   lastFrameAt = performance.now();

@@ -7,6 +7,8 @@ const SILENT_MS = 1000;
 const BUSY_PER_SECOND = 5;
 // Between ICE restarts while the path stays silent: each needs its answer and its checks.
 const AGAIN_MS = [1500, 3000, 4000];
+// Offers in a row that nothing answers, until another connection to the hub is tried.
+const VAIN = 2;
 // The camera keeps a session without a path this long.
 const LOST_MS = 35_000;
 
@@ -18,9 +20,12 @@ export class Mending {
   #heardAt = performance.now();
   #brokenAt = null;
   #tries = 0;
+  #vain = 0;
+  #stopped = false;
 
   /**
-   * hooks: canAsk(): the hub carries an offer now; lost(): the path did not come back, and will not.
+   * hooks: canAsk(): the hub carries an offer now; mute(): it does not answer; lost(): the path did not come back, and
+   * will not.
    */
   constructor(session, hooks) {
     this.session = session;
@@ -30,6 +35,7 @@ export class Mending {
 
   /** The path is broken, or will be: ask for another one, unless that was just done. */
   mend() {
+    if (this.#stopped) return;
     this.#brokenAt ??= performance.now();
     if (!this.hooks.canAsk()) return;
     const { patienceMs } = this.session;
@@ -39,6 +45,11 @@ export class Mending {
       return;
     }
     clearTimeout(this.#timers[1]);
+    // Browsers do not show a page that its way to the hub is dead.
+    if (this.session.isUnanswered && ++this.#vain % VAIN === 0) {
+      this.hooks.mute();
+      return;
+    }
     this.session.restart().catch(() => this.hooks.lost());
     const pause = AGAIN_MS[Math.min(this.#tries++, AGAIN_MS.length - 1)];
     this.#timers[1] = setTimeout(() => this.#isMended || this.mend(), pause);
@@ -50,6 +61,7 @@ export class Mending {
   }
 
   stop() {
+    this.#stopped = true;
     clearInterval(this.#timers[0]);
     clearTimeout(this.#timers[1]);
     clearTimeout(this.#timers[2]);
@@ -66,7 +78,7 @@ export class Mending {
 
   async #look() {
     const count = await this.session.packets().catch(() => null);
-    if (count === null) return;
+    if (count === null || this.#stopped) return;
     const now = performance.now();
     const seconds = (now - this.#countedAt) / 1000;
     const came = this.#count === null ? 0 : count - this.#count;
@@ -74,7 +86,7 @@ export class Mending {
     if (came > 0) {
       this.#heardAt = now;
       this.#rate += (came / seconds - this.#rate) / 4;
-      if (this.#isMended) [this.#brokenAt, this.#tries] = [null, 0];
+      if (this.#isMended) [this.#brokenAt, this.#tries, this.#vain] = [null, 0, 0];
       return;
     }
     const broken = this.#brokenAt !== null;

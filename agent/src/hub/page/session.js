@@ -29,6 +29,7 @@ export class Session {
   #chain = Promise.resolve();
   /** When the last offer went out, and how long the first answer took. */
   #offeredAt = null;
+  #restarting = false;
   #answerMs = null;
 
   /**
@@ -151,7 +152,7 @@ export class Session {
   }
 
   get isUnanswered() {
-    return this.pc.signalingState === 'have-local-offer';
+    return this.#restarting || this.pc.signalingState === 'have-local-offer';
   }
 
   /** Time in which the answer to an offer that is out may still come; 0 if there is none, or it was lost. */
@@ -164,7 +165,10 @@ export class Session {
 
   /** New candidates over the same session, after a network change. An offer that has no answer yet is taken back. */
   restart() {
-    const done = this.#chain.then(() => this.#restart());
+    // From now on: two that are asked for at once are one.
+    this.#offeredAt = performance.now();
+    this.#restarting = true;
+    const done = this.#chain.then(() => this.#restart()).finally(() => (this.#restarting = false));
     this.#chain = done.catch(() => {});
     return done;
   }

@@ -87,6 +87,14 @@ export class Signaling {
     return true;
   }
 
+  /** Another connection in the place of one that may be dead: the hub gives it the sessions of the old one. */
+  renew() {
+    const old = this.#socket;
+    this.#socket = null;
+    old?.close();
+    this.open();
+  }
+
   /** Opens now if it was about to be opened later. */
   hurry() {
     if (!this.#stopped && !this.#socket) this.open();

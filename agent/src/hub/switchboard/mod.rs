@@ -362,7 +362,14 @@ impl Switchboard {
                     tracing::warn!(device = %id, "the device does not read its messages");
                 }
             }
-            None if device.held.len() < HELD => device.held.push_back(envelope),
+            None if device.held.len() < HELD => {
+                // A newer offer voids the one before and its candidates: its viewer took it back.
+                if matches!(envelope.body, Body::Description(_)) {
+                    let is_void = |body: &Body| matches!(body, Body::Description(_) | Body::Candidate(_));
+                    device.held.retain(|held| held.session != envelope.session || !is_void(&held.body));
+                }
+                device.held.push_back(envelope);
+            }
             None => {
                 self.metrics.messages_refused.inc();
                 tracing::debug!(device = %id, "a message for the absent device was dropped");

@@ -22,9 +22,10 @@ pub(super) struct Known {
     views: Vec<View>,
 }
 
-/// What a server saw last of a base.
+/// What a server saw last of a base; a router may give UDP and TCP other ports.
 #[derive(Debug, PartialEq, Eq)]
 struct View {
+    protocol: Protocol,
     base: SocketAddr,
     server: Option<String>,
     mapped: SocketAddr,
@@ -79,14 +80,26 @@ impl Known {
         }
         if let Some(before) = before {
             // What other servers saw earlier is void too: if it still holds, they say so again.
-            self.views.retain(|view| (view.base, view.mapped) != (candidate.base, before));
+            self.views.retain(|view| {
+                (view.protocol, view.base, view.mapped) != (candidate.protocol, candidate.base, before)
+            });
             let is_void = |known: &mut LocalCandidate| {
                 known.kind == CandidateKind::ServerReflexive
-                    && (known.base, known.address) == (candidate.base, before)
+                    && (known.protocol, known.base, known.address)
+                        == (candidate.protocol, candidate.base, before)
             };
             changes.extend(self.candidates.extract_if(.., is_void).map(Change::Gone));
         }
         changes
+    }
+
+    /// It cannot be reached there any more.
+    pub fn lost(&mut self, candidate: &LocalCandidate) -> Vec<Change> {
+        let is_it = |known: &mut LocalCandidate| {
+            (known.protocol, known.base, known.address, &known.server)
+                == (candidate.protocol, candidate.base, candidate.address, &candidate.server)
+        };
+        self.candidates.extract_if(.., is_it).map(Change::Gone).collect()
     }
 
     /// How many there are.
@@ -99,13 +112,16 @@ impl Known {
         let (base, mapped) = (candidate.base, candidate.address);
         // A server that is reached by both IP versions from one base, over NAT64, has a view in each.
         let old = self.views.iter_mut().find(|view| {
-            view.base == base && view.server == candidate.server && view.mapped.is_ipv4() == mapped.is_ipv4()
+            (view.protocol, view.base) == (candidate.protocol, base)
+                && view.server == candidate.server
+                && view.mapped.is_ipv4() == mapped.is_ipv4()
         });
         if let Some(view) = old {
             let before = std::mem::replace(&mut view.mapped, mapped);
             return (before != mapped).then_some(before);
         }
-        self.views.push(View { base, server: candidate.server.clone(), mapped });
+        let server = candidate.server.clone();
+        self.views.push(View { protocol: candidate.protocol, base, server, mapped });
         None
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, future::pending, sync::Arc};
 
 use tokio::sync::watch;
 
+use super::known::Change;
 use crate::transport::{
     candidate::{CandidateKind, LocalCandidate, Protocol},
     mapping::Mapping,
@@ -19,14 +20,15 @@ const MAX_TOLD: usize = 16;
 pub(super) struct Mapped {
     mappings: Option<watch::Receiver<Arc<[Mapping]>>>,
     shared: Arc<Shared>,
-    waiting: VecDeque<LocalCandidate>,
-    told: Vec<Mapping>,
+    waiting: VecDeque<Change>,
+    told: Vec<(Mapping, Option<LocalCandidate>)>,
+    count: usize,
 }
 
 impl Mapped {
     /// `None`: no router is asked.
     pub fn new(mappings: Option<watch::Receiver<Arc<[Mapping]>>>, shared: Arc<Shared>) -> Self {
-        let mut mapped = Self { mappings, shared, waiting: VecDeque::new(), told: Vec::new() };
+        let mut mapped = Self { mappings, shared, waiting: VecDeque::new(), told: Vec::new(), count: 0 };
         mapped.look();
         mapped
     }
@@ -39,20 +41,24 @@ impl Mapped {
     /// The sockets are others: what leads to them is told again.
     pub fn look_again(&mut self) {
         self.told.clear();
+        self.count = 0;
         self.look();
     }
 
     /// The next one. Can be dropped at any time without loss.
-    pub async fn next(&mut self) -> LocalCandidate {
+    pub async fn next(&mut self) -> Change {
         loop {
-            if let Some(candidate) = self.waiting.pop_front() {
-                return candidate;
+            if let Some(change) = self.waiting.pop_front() {
+                return change;
             }
             match &mut self.mappings {
                 // An error: nothing is held any more.
                 Some(mappings) => match mappings.changed().await {
                     Ok(()) => self.look(),
-                    Err(_) => self.mappings = None,
+                    Err(_) => {
+                        self.withdraw(&[]);
+                        self.mappings = None;
+                    }
                 },
                 None => pending().await,
             }
@@ -61,12 +67,23 @@ impl Mapped {
 
     fn look(&mut self) {
         let Some(mappings) = &mut self.mappings else { return };
-        for mapping in mappings.borrow_and_update().iter() {
-            if self.told.contains(mapping) || self.told.len() >= MAX_TOLD {
+        let held = mappings.borrow_and_update().clone();
+        self.withdraw(&held);
+        for mapping in held.iter() {
+            if self.told.iter().any(|(told, _)| told == mapping) || self.count >= MAX_TOLD {
                 continue;
             }
-            self.told.push(*mapping);
-            self.waiting.extend(candidate(&self.shared, mapping));
+            self.count += 1;
+            let candidate = candidate(&self.shared, mapping);
+            self.waiting.extend(candidate.clone().map(Change::New));
+            self.told.push((*mapping, candidate));
+        }
+    }
+
+    /// What was told and is not among `held` leads nowhere any more.
+    fn withdraw(&mut self, held: &[Mapping]) {
+        for (_, candidate) in self.told.extract_if(.., |(told, _)| !held.contains(told)) {
+            self.waiting.extend(candidate.map(Change::Gone));
         }
     }
 }

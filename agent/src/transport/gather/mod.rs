@@ -148,7 +148,10 @@ impl Gather {
                 }
                 let mut changes = tokio::select! {
                     biased;
-                    candidate = mapped.next() => known.found(candidate),
+                    change = mapped.next() => match change {
+                    Change::New(candidate) => known.found(candidate),
+                    Change::Gone(candidate) => known.lost(&candidate),
+                },
                     Some(mut candidate) = candidates.recv() => {
                         if candidate.kind == CandidateKind::ServerReflexive {
                             candidate.local_preference = candidate.local_preference.saturating_sub(mapped::BETTER);

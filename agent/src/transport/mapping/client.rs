@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::{
@@ -24,6 +24,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(3600);
 /// After this time the next protocol is tried beside those that were not answered yet, as RFC 8305 section 5 does with
 /// addresses: a router on the link answers within milliseconds, and PCP repeats after 3 s only.
 const STAGGER: Duration = Duration::from_millis(250);
+
+/// For each protocol but the first, which is asked before: a router that granted that answers at once.
+const OPTIONAL: Duration = Duration::from_secs(1);
 
 /// Somebody who can be asked for mappings.
 #[derive(Debug)]
@@ -87,12 +90,9 @@ impl Held {
             MappingKind::Upnp => Client::Upnp(Upnp::search(place).await?),
         };
         let mut held = Self { kind, granted: Vec::new(), client, port };
-        held.renew(protocols).await?;
-        let private = held.granted.iter().find(|(_, granted)| !is_public(*granted.external.ip()));
-        if let Some((_, granted)) = private {
-            let ip = *granted.external.ip();
+        if let Err(problem) = held.renew(protocols).await {
             held.give_back().await;
-            return Err(Problem::PrivateAddress(ip));
+            return Err(problem);
         }
         Ok(held)
     }
@@ -101,25 +101,41 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// The first of the protocols, which sessions need, is not granted; the others are optional.
+    /// The first of the protocols, which sessions need, is not granted, or with an address that is not public (then all
+    /// is to be given back); the others are optional.
     pub async fn renew(&mut self, protocols: &[Protocol]) -> Result<bool, Problem> {
         let mut any_restarted = false;
         for (n, &protocol) in protocols.iter().enumerate() {
             let before =
                 self.granted.iter().find(|(other, _)| *other == protocol).map(|(_, granted)| *granted);
             let wanted = self.wanted(protocol, before);
-            let granted = match &mut self.client {
-                Client::Speaker(speaker) => speaker.map(&wanted).await,
-                Client::Upnp(upnp) => upnp.map(&wanted).await.map(|granted| (granted, false)),
+            let asked = async {
+                match &mut self.client {
+                    Client::Speaker(speaker) => speaker.map(&wanted).await,
+                    Client::Upnp(upnp) => upnp.map(&wanted).await.map(|granted| (granted, false)),
+                }
+            };
+            // What is optional does not hold up what is granted.
+            let granted = match n {
+                0 => asked.await,
+                _ => timeout(OPTIONAL, asked).await.unwrap_or(Err(Problem::NoAnswer)),
             };
             match granted {
                 Ok((granted, restarted)) => {
                     any_restarted |= restarted;
                     self.granted.retain(|(other, _)| *other != protocol);
                     self.granted.push((protocol, granted));
+                    let ip = *granted.external.ip();
+                    if !is_public(ip) {
+                        return Err(Problem::PrivateAddress(ip));
+                    }
                 }
                 Err(problem) if n == 0 => return Err(problem),
-                Err(problem) => debug!("no mapping of {}: {problem}", protocol.as_str()),
+                Err(problem) => {
+                    // Whether it lives on is unknown, and its address may be another by now.
+                    self.granted.retain(|(other, _)| *other != protocol);
+                    debug!("no mapping of {}: {problem}", protocol.as_str());
+                }
             }
         }
         Ok(any_restarted)

@@ -95,6 +95,8 @@ impl Router {
         let mut end = Instant::now() + held.half_life() * 2;
         let mut retry = FIRST_RETRY;
         let mut next = Instant::now() + renewal(&held);
+        // Announcements are not signed: one for each renewal moves it up, or anybody could have the router asked for ever.
+        let (mut renewed_at, mut moved_up) = (Instant::now(), false);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {
@@ -104,14 +106,17 @@ impl Router {
                     return;
                 }
                 () = sleep(next.saturating_duration_since(Instant::now())) => {}
-                () = self.announced.notified() => {
+                () = self.announced.notified(), if !moved_up => {
                     debug!("router {} announces that it restarted or has another address", self.place.gateway);
-                    next = next.min(Instant::now() + CROWD.mul_f64(chance()));
+                    moved_up = true;
+                    let soon = Instant::now() + CROWD.mul_f64(chance());
+                    next = next.min(soon.max(renewed_at + CROWD));
                     continue;
                 }
             }
             let renewed = self.stop.run_until_cancelled(held.renew(&self.protocols)).await;
             let Some(renewed) = renewed else { continue };
+            (renewed_at, moved_up) = (Instant::now(), false);
             match renewed {
                 Ok(restarted) => {
                     if restarted {
@@ -136,6 +141,9 @@ impl Router {
                 Err(problem) => {
                     self.metrics.failed("renewal");
                     warn!("router {} ended its mapping: {problem}", self.place.gateway);
+                    if matches!(problem, Problem::PrivateAddress(_)) {
+                        let _ = timeout(GIVE_BACK, held.give_back()).await;
+                    }
                     return;
                 }
             }

@@ -235,10 +235,8 @@ async fn run(shared: Arc<Shared>, mut changes: InterfaceChanges) {
             tokio::select! {
                 () = shared.wake.notified() => {}
                 () = sleep_until(due.into()) => {}
-                changed = changes.changed() => match changed {
-                    Ok(()) => break,
-                    Err(_) => return,
-                },
+                // Without netlink nothing is told of changes: then the links are those of the start.
+                Ok(()) = changes.changed() => break,
                 (link, from, length) = sockets.receive(&mut turn, &mut buffer) => {
                     if let Some(datagram) = buffer.get(..length) {
                         shared.core().handle(Instant::now(), link, from, datagram);

@@ -10,7 +10,7 @@ mod discovery;
 mod prefix;
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -161,17 +161,15 @@ async fn watch_network<F>(
             while changes.changed().await.is_ok() {
                 let now = changes.borrow_and_update().clone();
                 if !discovery::needed(&now) || discovery::network(&now) != network {
-                    return true;
+                    return;
                 }
             }
-            false
+            // Without netlink nothing is told of changes: the network is that of the start.
+            pending().await
         };
-        let goes_on = tokio::select! {
-            goes_on = elsewhere => goes_on,
-            () = asking => false,
-        };
-        if !goes_on {
-            return;
+        tokio::select! {
+            () = elsewhere => {}
+            () = asking => return,
         }
     }
 }

@@ -175,6 +175,8 @@ impl Keeper {
             self.wanted = MAX_HELD;
         }
         self.servers = servers;
+        // Its numbers mean the servers of before.
+        self.round = None;
         self.refused.retain(|refused| self.servers.contains(refused));
         (self.vain, self.retry_at) = (0, Some(now));
         self.step(now);
@@ -327,8 +329,9 @@ impl Keeper {
         if let Some(old) = doubtful.iter().map(|(.., old)| *old).max() {
             preference = preference.max(old.saturating_add(1));
         }
-        while taken.contains(&preference) && preference > 0 {
-            preference -= 1;
+        let above = !doubtful.is_empty();
+        while taken.contains(&preference) && (1..u16::MAX).contains(&preference) {
+            preference = if above { preference + 1 } else { preference - 1 };
         }
         line.stage = Stage::Held(Held { since: now, preference, doubt: None });
         let url = line.url.clone();

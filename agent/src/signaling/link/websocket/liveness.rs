@@ -33,6 +33,9 @@ pub(super) enum Pulse {
     Dead,
 }
 
+/// Time for another way to the hub to come up.
+const MOVE: Duration = Duration::from_secs(5);
+
 /// How sure the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
@@ -84,6 +87,13 @@ impl Liveness {
     /// The way to the hub is another one now.
     pub(super) fn moved(&mut self, now: Instant) {
         self.trust = Trust::Moved(now);
+    }
+
+    /// There is no other connection to be had for a while now: this one serves as long as its hub answers.
+    pub(super) fn stay(&mut self, now: Instant) {
+        if matches!(self.trust, Trust::Moved(at) if now.saturating_duration_since(at) >= MOVE) {
+            self.trust = Trust::Doubted;
+        }
     }
 
     /// Whether what is said now could be lost: it waits for the hub's answer, or for another connection.

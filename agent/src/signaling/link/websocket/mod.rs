@@ -138,7 +138,7 @@ impl Hub {
                     _ = doubt.next() => {}
                 }
             }
-            rescue::hurry(dialer).await
+            rescue::hurry(dialer, || ()).await
         };
         meanwhile(carrier, &mut self.backlog, dialing).await
     }

@@ -25,8 +25,8 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 /// What cannot be reached in this time is tried with the usual back-off: silent sessions are over by then.
 const HURRY: Duration = Duration::from_secs(45);
 
-/// Dials every second until an attempt succeeds, the hub refuses this device, or 45 s are over.
-pub(super) async fn hurry(dialer: &Dialer) -> Result<Dialed, Failure> {
+/// Dials every second until an attempt succeeds, the hub refuses this device, or 45 s are over; tells of each failure.
+pub(super) async fn hurry(dialer: &Dialer, failed: impl Fn() + Send) -> Result<Dialed, Failure> {
     let mut attempts = FuturesUnordered::new();
     let mut begin = interval(APART);
     begin.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -40,13 +40,19 @@ pub(super) async fn hurry(dialer: &Dialer) -> Result<Dialed, Failure> {
             Some(done) = attempts.next() => match done {
                 Ok(Ok(dialed)) => return Ok(dialed),
                 Ok(Err(denied)) if denied.denied => return Err(denied),
-                Ok(Err(other)) => failure = other,
-                Err(_) => {}
+                Ok(Err(other)) => {
+                    failure = other;
+                    failed();
+                }
+                Err(_) => failed(),
             },
             () = &mut over => return Err(failure),
         }
     }
 }
+
+/// After a refusal: hubs count those of one address, which viewers may share.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// Watches over a connection from `local` to the hub at `peer`; gives another one when that is better.
 pub(super) async fn another(
@@ -69,13 +75,20 @@ pub(super) async fn another(
             _ = state.changed() => {}
             () = begin => {
                 tracing::debug!("the hub does not answer, or another way leads to it: a second connection is tried");
-                tokio::select! {
-                    done = hurry(dialer) => match done {
+                let in_vain = tokio::select! {
+                    done = hurry(dialer, || liveness.send_modify(|state| state.stay(Instant::now()))) => match done {
                         Ok(dialed) => return dialed,
                         // The old connection is all there is; its own time-out decides.
-                        Err(failure) => tracing::debug!("no second connection: {}", failure.words),
+                        Err(failure) => {
+                            tracing::debug!("no second connection: {}", failure.words);
+                            liveness.send_modify(|state| state.stay(Instant::now()));
+                            true
+                        }
                     },
-                    _ = state.wait_for(|now| now.suspect().is_none()) => {}
+                    _ = state.wait_for(|now| now.suspect().is_none()) => false,
+                };
+                if in_vain {
+                    sleep(REFUSED).await;
                 }
             }
         }

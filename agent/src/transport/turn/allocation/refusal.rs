@@ -42,7 +42,9 @@ impl Allocation {
         };
         let words = format!("it refused with {code} ({text}): {advice}");
         let kind = match (code, alternate) {
-            (300, Some(alternate)) => FailureKind::Redirected(alternate),
+            (300, Some(alternate)) if matches!(pending.what, Request::Allocate) => {
+                FailureKind::Redirected(alternate)
+            }
             (401 | 403 | 440..=443, _) => FailureKind::Refused,
             _ => FailureKind::Unavailable,
         };
