@@ -36,6 +36,8 @@ use crate::config::IceConfig;
 const MAX_DATAGRAM: usize = 2048;
 /// After an error of a socket the next attempt waits so long, lest a lost interface costs a whole core.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// The first bytes of a binding success response (RFC 8489 section 5).
+const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 /// Answers that may wait for one STUN query; it needs one.
 const ANSWERS: usize = 4;
 
@@ -145,8 +147,14 @@ impl Shared {
 
     /// Sends a session's datagram; the answer to a check finds back to `id`. Never blocks.
     pub fn send(&self, id: EndpointId, socket: &Socket, to: SocketAddr, data: &[u8]) {
-        if let Packet::StunRequest { .. } = classify(data) {
-            self.state().table.expect(Instant::now(), Path::udp(socket.local, to), id);
+        let path = Path::udp(socket.local, to);
+        match classify(data) {
+            Packet::StunRequest { .. } => self.state().table.expect(Instant::now(), path, id),
+            // The session answers so only what has the right password.
+            Packet::StunResponse { .. } if data.starts_with(&BINDING_SUCCESS) => {
+                self.state().table.prove(path, id)
+            }
+            _ => {}
         }
         self.transmit(socket, to, data);
     }
@@ -238,7 +246,7 @@ impl Shared {
             return;
         }
         if let Packet::StunRequest { .. } = packet
-            && !state.table.is_owned(path)
+            && !state.table.is_proven(path)
             && !state.limits.admit(at, path.remote.ip())
         {
             self.metrics.drop_one(Drop::RateLimit);

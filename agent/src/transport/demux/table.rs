@@ -33,6 +33,8 @@ struct Owner {
     /// When the owner was last named by a request from there, or, if never, got it by sending.
     since: Instant,
     named: bool,
+    /// The endpoint has answered a check from there: it was signed with its password.
+    proven: bool,
 }
 
 /// See the module's documentation.
@@ -67,7 +69,7 @@ impl Table {
     /// `endpoint` sends a check by `path` and expects its answer. Does nothing if another has it.
     pub fn expect(&mut self, now: Instant, path: Path, endpoint: EndpointId) {
         if !self.owners.contains_key(&path) {
-            self.assign(path, Owner { endpoint, since: now, named: false });
+            self.assign(path, Owner { endpoint, since: now, named: false, proven: false });
         }
     }
 
@@ -82,7 +84,8 @@ impl Table {
             Packet::StunRequest { ufrag, .. } => {
                 let endpoint = *self.ufrags.get((*ufrag)?)?;
                 if self.may_take(now, &path, endpoint) {
-                    self.assign(path, Owner { endpoint, since: now, named: true });
+                    let proven = self.owners.get(&path).is_some_and(|o| o.endpoint == endpoint && o.proven);
+                    self.assign(path, Owner { endpoint, since: now, named: true, proven });
                 }
                 Some(endpoint)
             }
@@ -93,9 +96,17 @@ impl Table {
         }
     }
 
-    /// Whether an endpoint has the address.
-    pub fn is_owned(&self, path: Path) -> bool {
-        self.owners.contains_key(&path)
+    /// `endpoint` has found that a check by `path` was signed with its password: whoever only knows its ufrag takes
+    /// nothing away from there.
+    pub fn prove(&mut self, path: Path, endpoint: EndpointId) {
+        if let Some(owner) = self.owners.get_mut(&path).filter(|owner| owner.endpoint == endpoint) {
+            owner.proven = true;
+        }
+    }
+
+    /// Whether the address is an endpoint's, and proven to be.
+    pub fn is_proven(&self, path: Path) -> bool {
+        self.owners.get(&path).is_some_and(|owner| owner.proven)
     }
 
     /// Addresses known, over all endpoints.
@@ -133,14 +144,15 @@ impl Table {
         }
     }
 
-    /// Frees one address of `endpoint`: one that it only sends to before one where it was named, the oldest first.
+    /// Frees one address of `endpoint`: one that it only sends to before one where it was named, that before one that is
+    /// proven; the oldest first.
     fn displace_oldest(&mut self, endpoint: EndpointId) -> bool {
         let Some(paths) = self.paths.get_mut(&endpoint) else { return false };
         let oldest = paths
             .iter()
-            .filter_map(|path| self.owners.get(path).map(|owner| (owner.named, owner.since, *path)))
-            .min_by_key(|(named, since, _)| (*named, *since));
-        let Some((_, _, path)) = oldest else { return false };
+            .filter_map(|path| self.owners.get(path).map(|o| ((o.proven, o.named, o.since), *path)))
+            .min_by_key(|(order, _)| *order);
+        let Some((_, path)) = oldest else { return false };
         paths.remove(&path);
         self.owners.remove(&path);
         true

@@ -147,6 +147,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn claims_that_were_not_signed_displace_no_proven_address() {
+    let (mut table, now) = two_sessions();
+    let path = Path::udp(local(), remote(1));
+    table.route(now, path, &check("aaaa"));
+    assert!(!table.is_proven(path));
+    table.prove(path, B);
+    assert!(!table.is_proven(path), "another session's answer proves nothing");
+    table.prove(path, A);
+    for n in 0..2 * u16::try_from(MAX_REMOTES).expect("few") {
+        table.route(now + Duration::from_secs(1), Path::udp(local(), remote(100 + n)), &check("aaaa"));
+    }
+    assert!(table.is_proven(path));
+    assert_eq!(table.route(now, path, &Packet::Media), Some(A));
+}
+
 proptest! {
     #[test]
     fn packets_reach_only_sessions_that_have_to_do_with_their_address(
