@@ -220,14 +220,14 @@ fn the_privacy_switch_closes_camera_and_microphone_under_a_viewer_and_gives_them
     closed(true);
     assert!(!is_open(&camera));
     let mut viewer = viewer(&agent);
-    assert_eq!(viewer.hears("notice")["notice"]["code"], "privacy-on");
+    assert_eq!(viewer.hears_of_privacy()["notice"]["code"], "privacy-on");
     viewer.watch(3, PATIENCE);
     assert!(!is_open(&camera) && !is_open(&microphone));
     assert_eq!(agent.metric("p2pcam_video_frames_captured_total", ""), 0.0);
 
     chip.pull(4, true);
     closed(false);
-    assert_eq!(viewer.hears("notice")["notice"]["code"], "privacy-off");
+    assert_eq!(viewer.hears_of_privacy()["notice"]["code"], "privacy-off");
     viewer.watch(20, PATIENCE);
     eventually("camera and microphone are open", PATIENCE, || {
         (is_open(&camera) && is_open(&microphone)).then_some(())
@@ -242,7 +242,7 @@ fn the_privacy_switch_closes_camera_and_microphone_under_a_viewer_and_gives_them
     });
     println!("closed {:?} after the switch", pulled.elapsed());
     let captured = agent.metric("p2pcam_video_frames_captured_total", "");
-    assert_eq!(viewer.hears("notice")["notice"]["message"], "the privacy switch is on");
+    assert_eq!(viewer.hears_of_privacy()["notice"]["message"], "the privacy switch is on");
     viewer.watch(5, PATIENCE);
     assert_eq!(agent.metric("p2pcam_video_frames_captured_total", ""), captured, "not a picture more");
     let (status, health) = agent.health();
@@ -266,7 +266,7 @@ fn without_a_readable_switch_nothing_is_captured_and_a_chip_that_comes_is_found_
     assert!(health.contains("the privacy switch cannot be read"), "{health}");
     assert!(health.contains("test-late:0 is not there: this board has"), "{health}");
     let mut viewer = viewer(&agent);
-    assert_eq!(viewer.hears("notice")["notice"]["message"], "the privacy switch cannot be read");
+    assert_eq!(viewer.hears_of_privacy()["notice"]["message"], "the privacy switch cannot be read");
     viewer.watch(3, PATIENCE);
     // By now the back-off has come to its 10 s.
     eventually("it is tried again and again", PATIENCE, || {

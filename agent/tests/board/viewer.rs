@@ -110,6 +110,16 @@ impl Viewer {
         self.hub.said(body)
     }
 
+    /// The next notice that tells of no path: that of privacy.
+    pub fn hears_of_privacy(&mut self) -> Value {
+        loop {
+            let heard = self.hears("notice");
+            if !heard["notice"]["code"].as_str().is_some_and(|code| code.starts_with("path-")) {
+                return heard;
+            }
+        }
+    }
+
     /// Sends what is due, then waits for a datagram or the next timer, 20 ms at most.
     fn step(&mut self) {
         while let Some(out) = self.pc.poll_write() {
