@@ -26,6 +26,7 @@ mod remote;
 mod reports;
 mod roaming;
 pub mod srtp;
+pub mod send;
 mod stack;
 mod tracks;
 mod trickle;

@@ -17,6 +17,7 @@ mod latency;
 mod mailbox;
 mod metrics;
 pub mod pattern;
+pub mod payload;
 pub mod picture;
 mod pipeline;
 mod pixel_format;

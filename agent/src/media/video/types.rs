@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::DeviceFrame;
+use super::{DeviceFrame, payload::Prepared};
 
 /// A codec that viewers can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,13 +69,16 @@ pub struct AccessUnit {
     pub encoded: Instant,
     /// How often the CPU copied or converted the picture's samples between the device that took it and the encoder.
     pub copies: u32,
+    /// Room for [`Self::payloads`].
+    pub prepared: Prepared,
 }
 
 impl AccessUnit {
     /// What an encoder made of a picture just now.
     pub fn of(frame: &RawFrame, codec: VideoCodec, data: Bytes, keyframe: bool) -> Self {
         let &RawFrame { width, height, captured, dequeued, copies, .. } = frame;
-        Self { codec, data, keyframe, width, height, captured, dequeued, encoded: Instant::now(), copies }
+        let (encoded, prepared) = (Instant::now(), Prepared::default());
+        Self { codec, data, keyframe, width, height, captured, dequeued, encoded, copies, prepared }
     }
 
     /// A picture that came encoded, and that the agent had at the second of the two instants.
@@ -86,7 +89,8 @@ impl AccessUnit {
         (width, height): (u32, u32),
         (captured, dequeued): (Instant, Instant),
     ) -> Self {
-        Self { codec, data, keyframe, width, height, captured, dequeued, encoded: Instant::now(), copies: 0 }
+        let (encoded, prepared) = (Instant::now(), Prepared::default());
+        Self { codec, data, keyframe, width, height, captured, dequeued, encoded, copies: 0, prepared }
     }
 }
 

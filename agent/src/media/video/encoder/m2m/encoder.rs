@@ -313,6 +313,7 @@ impl M2mEncoder {
             dequeued,
             encoded,
             copies,
+            prepared: Default::default(),
         })
     }
 }

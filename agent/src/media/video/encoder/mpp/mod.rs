@@ -92,6 +92,7 @@ impl VideoEncoder for MppEncoder {
             dequeued,
             encoded: Instant::now(),
             copies,
+            prepared: Default::default(),
         }))
     }
 
