@@ -25,6 +25,7 @@ pub mod peer;
 mod remote;
 mod reports;
 mod roaming;
+pub mod rtcp;
 mod stack;
 mod tracks;
 mod trickle;
