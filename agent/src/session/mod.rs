@@ -27,6 +27,7 @@ mod reports;
 mod roaming;
 pub mod srtp;
 pub mod send;
+pub mod rtcp;
 mod stack;
 mod tracks;
 mod trickle;
