@@ -82,10 +82,7 @@ impl Nominations {
 
     /// A datagram that came by `pair`; gives the pair that the stack is to see.
     pub(super) fn incoming(&mut self, now: Instant, pair: Path, datagram: &[u8]) -> Path {
-        let in_use = self.chosen.as_mut().filter(|chosen| chosen.pair == pair);
-        if let Some(chosen) = in_use {
-            chosen.heard = now;
-        }
+        self.heard(now, pair);
         match classify(datagram) {
             Packet::StunRequest { id, .. } if stun_attribute(datagram, ATTR_USE_CANDIDATE).is_some() => {
                 let priority = self.priority(pair, datagram);
@@ -125,6 +122,18 @@ impl Nominations {
                 chosen.unwrap_or(pair)
             }
             _ => pair,
+        }
+    }
+
+    /// The stack's own pair, by which media would leave without a later nomination.
+    pub(super) fn selected(&mut self, pair: Path) {
+        self.own = Some(pair);
+    }
+
+    /// Something came by `pair` that the stack does not see.
+    pub(super) fn heard(&mut self, now: Instant, pair: Path) {
+        if let Some(chosen) = self.chosen.as_mut().filter(|chosen| chosen.pair == pair) {
+            chosen.heard = now;
         }
     }
 

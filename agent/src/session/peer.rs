@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -20,10 +20,6 @@ use rtc::{
             RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidatePair, RTCIceCandidateType, RTCIceProtocol,
         },
     },
-    rtcp::payload_feedbacks::{
-        full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
-        receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate,
-    },
     sansio::Protocol,
     shared::{TaggedBytesMut, TransportContext, TransportProtocol},
 };
@@ -31,11 +27,13 @@ use rtc::{
 use super::{
     authentic::is_authentic,
     flight::Flight,
+    flow::{Flow, Streams, Wish},
     negotiation::{AudioChoice, VideoChoice},
     nominations::Nominations,
-    packets::{AudioPackets, RtpStream, VideoPackets},
+    send::Train,
+    srtp::KeyTap,
     stack,
-    tracks::{self, AUDIO_TRACK, Seeds, VIDEO_TRACK, extension_ids},
+    tracks::{self, Seeds},
     verdict::Ends,
 };
 use crate::{
@@ -108,25 +106,27 @@ pub enum PeerEvent {
     Failed,
     /// The viewer closed the DTLS association.
     Closed,
-    /// PLI or FIR: the viewer needs a key frame.
+    /// The viewer needs a key frame: it says so (PLI, FIR), or it lost pictures that waited too long.
     KeyframeRequest,
     /// The viewer's estimate of what its path carries, bits a second.
     Remb(u64),
+    /// What the path carries of pictures, bits a second, by what the viewer reports.
+    Estimate(u64),
     /// Sound from the viewer.
     Heard(Heard),
-}
-
-/// A track that is sent.
-struct Sending<P> {
-    track: String,
-    packets: P,
 }
 
 /// The answering side of one session.
 pub struct Peer {
     pc: RTCPeerConnection,
-    video: Option<(Sending<VideoPackets>, VideoCodec)>,
-    audio: Option<(Sending<AudioPackets>, AudioCodec)>,
+    /// What the stack has to say has been asked of it since it was last given anything.
+    settled: bool,
+    /// When the stack wants to be called, as it said when it was settled.
+    timer: Option<Instant>,
+    tap: KeyTap,
+    flow: Flow,
+    video: Option<VideoCodec>,
+    audio: Option<AudioCodec>,
     heard: Vec<(u8, AudioCodec)>,
     mids: Vec<String>,
     ufrag: String,
@@ -142,7 +142,7 @@ impl Peer {
     /// Answers an offer; gives the peer and the answer's SDP. Nothing here waits for anything.
     pub fn answer(now: Instant, with: Answering<'_>) -> Result<(Self, String)> {
         let seeds = Seeds::new();
-        let mut pc = stack::connection(now, &with, &seeds)?;
+        let (mut pc, tap) = stack::connection(now, &with)?;
         let video_sender = match &with.video {
             Some((_, choice)) => {
                 Some(pc.add_track(tracks::video_track(choice, seeds.video_ssrc, seeds.rtx_ssrc))?)
@@ -162,52 +162,37 @@ impl Peer {
 
         let mids = [with.video.as_ref().map(|v| v.0), with.audio.as_ref().map(|a| a.0)];
         let mids = mids.into_iter().flatten().map(ToOwned::to_owned).collect();
-        let video = with.video.zip(video_sender).map(|((mid, choice), sender)| {
-            let ids = extension_ids(&mut pc, sender);
-            let stream = RtpStream::new(
-                seeds.video_ssrc,
-                choice.offered.number,
-                90_000,
-                now,
-                seeds.video_start,
-                mid,
-                ids,
-            );
-            let packets = VideoPackets::new(stream, choice.codec);
-            (Sending { track: VIDEO_TRACK.into(), packets }, choice.codec)
-        });
+        let video = with.video.as_ref().zip(video_sender);
+        let audio = with.audio.as_ref().zip(audio_sender);
+        let streams = Streams {
+            video: video.map(|((mid, choice), sender)| tracks::video_stream(&mut pc, sender, mid, choice, &seeds)),
+            sound: audio.map(|((mid, choice), sender)| tracks::sound_stream(&mut pc, sender, mid, choice, &seeds)),
+            reporter: seeds.audio_ssrc,
+        };
         let heard = with.audio.iter().flat_map(|(_, c)| &c.common).map(|(c, o)| (o.number, *c)).collect();
-        let audio = with.audio.zip(audio_sender).map(|((mid, choice), sender)| {
-            let ids = extension_ids(&mut pc, sender);
-            let payload_type = choice.common[0].1.number;
-            let clock = choice.send.clock_rate();
-            let stream =
-                RtpStream::new(seeds.audio_ssrc, payload_type, clock, now, seeds.audio_start, mid, ids);
-            (Sending { track: AUDIO_TRACK.into(), packets: AudioPackets::new(stream) }, choice.send)
-        });
-        let (ufrag, password) = (ufrag_of(&sdp), attribute_of(&sdp, "a=ice-pwd:"));
-        let nominations = Nominations::default();
-        let events = VecDeque::new();
-        Ok((
-            Self {
-                pc,
-                video,
-                audio,
-                heard,
-                mids,
-                ufrag,
-                password,
-                nominations,
-                flight: Flight::default(),
-                events,
-            },
-            sdp,
-        ))
+        let peer = Self {
+            pc,
+            settled: false,
+            timer: None,
+            tap,
+            flow: Flow::new(now, SystemTime::now(), &streams),
+            video: video.map(|((_, choice), _)| choice.codec),
+            audio: audio.map(|((_, choice), _)| choice.send),
+            heard,
+            mids,
+            ufrag: ufrag_of(&sdp),
+            password: attribute_of(&sdp, "a=ice-pwd:"),
+            nominations: Nominations::default(),
+            flight: Flight::default(),
+            events: VecDeque::new(),
+        };
+        Ok((peer, sdp))
     }
 
     /// Answers a later offer of the same session: an ICE restart, after which [`Self::ufrag`] is another and all
     /// candidates are to be told again, or a change of direction. The codecs stay.
     pub fn answer_again(&mut self, now: Instant, offer: &str) -> Result<String> {
+        self.settled = false;
         self.pc.set_remote_description(now, RTCSessionDescription::offer(offer.to_owned())?)?;
         let answer = self.pc.create_answer(None)?;
         let sdp = answer.sdp.clone();
@@ -227,12 +212,12 @@ impl Peer {
 
     /// What is sent, if video was agreed on.
     pub fn video_codec(&self) -> Option<VideoCodec> {
-        self.video.as_ref().map(|(_, codec)| *codec)
+        self.video
     }
 
     /// What is sent, if audio was agreed on.
     pub fn audio_codec(&self) -> Option<AudioCodec> {
-        self.audio.as_ref().map(|(_, codec)| *codec)
+        self.audio
     }
 
     /// What was agreed on, in words: "video H264, audio Opus".
@@ -244,6 +229,7 @@ impl Peer {
 
     /// A local candidate, as `candidate:...`.
     pub fn add_local_candidate(&mut self, line: &str) -> Result<()> {
+        self.settled = false;
         self.pc.add_local_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })?;
         self.nominations.told_local(line);
         Ok(())
@@ -251,6 +237,7 @@ impl Peer {
 
     /// A remote candidate, as `candidate:...`.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<()> {
+        self.settled = false;
         self.pc.add_remote_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })?;
         self.nominations.told_remote(line);
         Ok(())
@@ -262,6 +249,12 @@ impl Peer {
             tracing::trace!("unsigned check from {} dropped", path.remote);
             return;
         }
+        if is_report(&data) && self.flow.is_open() {
+            self.nominations.heard(now, path);
+            self.flow.handle_report(now, &data);
+            return;
+        }
+        self.settled = false;
         self.flight.received(&data);
         let known = self.nominations.incoming(now, path, &data);
         let transport = TransportContext {
@@ -282,100 +275,118 @@ impl Peer {
     /// Time has come that [`Self::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.flight.handle_timeout(now);
+        self.flow.handle_timeout(now);
+        if self.settled && self.timer.is_none_or(|due| due > now) {
+            return;
+        }
+        self.settled = false;
         if let Err(e) = self.pc.handle_timeout(now) {
             tracing::debug!("timer: {e}");
         }
     }
 
-    /// When [`Self::handle_timeout`] wants to be called.
-    pub fn poll_timeout(&mut self) -> Option<Instant> {
-        self.pc.poll_timeout().into_iter().chain(self.flight.due()).min()
+    /// When [`Self::handle_timeout`] wants to be called, or media wants to leave.
+    pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
+        if !self.settled {
+            self.timer = self.pc.poll_timeout();
+        }
+        [self.timer, self.flight.due(), self.flow.poll_timeout(now)].into_iter().flatten().min()
+    }
+
+    /// The next packets of pictures and sound to send, and their path; after [`Self::poll_transmit`] and before the next
+    /// thing that happens.
+    pub fn next_train(&mut self, now: Instant) -> Option<(Path, Train<'_>)> {
+        let path = self.nominations.in_use()?;
+        Some((path, self.flow.next_train(now)?))
     }
 
     /// The next datagram to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         if let Some((path, data)) = self.flight.poll() {
             return Some(Transmit { path, data });
         }
-        let out = self.pc.poll_write()?;
-        let protocol = match out.transport.transport_protocol {
-            TransportProtocol::TCP => transport::Protocol::Tcp,
-            _ => transport::Protocol::Udp,
-        };
-        let path = Path { protocol, local: out.transport.local_addr, remote: out.transport.peer_addr };
-        let path = self.nominations.outgoing(out.now, path, &out.message);
-        self.flight.sent(out.now, path, &out.message);
-        Some(Transmit { path, data: out.message })
+        if !self.settled {
+            if let Some(out) = self.pc.poll_write() {
+                let protocol = match out.transport.transport_protocol {
+                    TransportProtocol::TCP => transport::Protocol::Tcp,
+                    _ => transport::Protocol::Udp,
+                };
+                let (local, remote) = (out.transport.local_addr, out.transport.peer_addr);
+                let path = self.nominations.outgoing(out.now, Path { protocol, local, remote }, &out.message);
+                self.flight.sent(out.now, path, &out.message);
+                return Some(Transmit { path, data: out.message });
+            }
+            self.timer = self.pc.poll_timeout();
+            if let Some(base) = self.selected_pair().as_ref().and_then(base) {
+                self.nominations.selected(base);
+            }
+            self.settled = true;
+        }
+        let path = self.nominations.in_use()?;
+        Some(Transmit { path, data: self.flow.next_report(now)? })
     }
 
     /// The next thing that happened.
-    pub fn poll_event(&mut self) -> Option<PeerEvent> {
-        while let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read() {
-            match message {
-                RTCMessage::RtpPacket(_, packet) => self.heard(packet),
-                RTCMessage::RtcpPacket(_, packets) => self.feedback(&packets),
-                _ => {}
-            }
-        }
-        while let Some(event) = self.pc.poll_event() {
-            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
-                if state == RTCPeerConnectionState::Connected {
-                    self.flight.end();
-                }
-                self.events.extend(match state {
-                    RTCPeerConnectionState::Connected => Some(PeerEvent::Connected),
-                    RTCPeerConnectionState::Disconnected => Some(PeerEvent::Disconnected),
-                    RTCPeerConnectionState::Failed => Some(PeerEvent::Failed),
-                    RTCPeerConnectionState::Closed => Some(PeerEvent::Closed),
-                    _ => None,
-                });
-            }
+    pub fn poll_event(&mut self, now: Instant) -> Option<PeerEvent> {
+        if !self.settled {
+            self.ask_stack(now);
         }
         if self.nominations.take_move() {
             self.events.push_back(PeerEvent::Moved);
         }
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| match self.flow.next_wish() {
+            Some(Wish::Keyframe) => Some(PeerEvent::KeyframeRequest),
+            Some(Wish::Remb(bits)) => Some(PeerEvent::Remb(bits)),
+            None => self.flow.estimate(now).map(PeerEvent::Estimate),
+        })
     }
 
-    fn heard(&mut self, packet: rtc::rtp::Packet) {
-        // Pictures from the viewer have payload types that are not in the table: they are not looked at.
-        if let Some((_, codec)) = self.heard.iter().find(|(pt, _)| *pt == packet.header.payload_type) {
-            self.events.push_back(PeerEvent::Heard(Heard {
-                codec: *codec,
-                sequence: packet.header.sequence_number,
-                timestamp: packet.header.timestamp,
-                payload: packet.payload,
-            }));
+    fn ask_stack(&mut self, now: Instant) {
+        while let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read() {
+            if let RTCMessage::RtpPacket(_, packet) = message {
+                self.heard(now, packet);
+            }
         }
-    }
-
-    fn feedback(&mut self, packets: &[Box<dyn rtc::rtcp::Packet>]) {
-        for packet in packets {
-            let packet = packet.as_any();
-            if packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>() {
-                self.events.push_back(PeerEvent::KeyframeRequest);
-            } else if let Some(remb) = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>() {
-                self.events.push_back(PeerEvent::Remb(remb.bitrate as u64));
+        while let Some(event) = self.pc.poll_event() {
+            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
+                let event = match state {
+                    RTCPeerConnectionState::Connected => self.connected(),
+                    RTCPeerConnectionState::Disconnected => Some(PeerEvent::Disconnected),
+                    RTCPeerConnectionState::Failed => Some(PeerEvent::Failed),
+                    RTCPeerConnectionState::Closed => Some(PeerEvent::Closed),
+                    _ => None,
+                };
+                self.events.extend(event);
             }
         }
     }
 
-    /// Sends a picture.
-    pub fn send_video(&mut self, now: Instant, unit: &AccessUnit) -> Result<()> {
-        let Some((sending, _)) = &mut self.video else { return Ok(()) };
-        for packet in sending.packets.packetize(&unit.data, unit.captured, now)? {
-            let message = RTCMessage::RtpPacket(sending.track.clone(), packet);
-            self.pc.handle_write(TaggedRTCMessage { now, message })?;
+    fn connected(&mut self) -> Option<PeerEvent> {
+        self.flight.end();
+        if !self.flow.is_open() {
+            let Some(keys) = self.tap.keys() else {
+                tracing::error!("the session's keys are not to be had: this build of the agent cannot send media");
+                return Some(PeerEvent::Failed);
+            };
+            self.flow.open(&keys);
         }
-        Ok(())
+        Some(PeerEvent::Connected)
     }
 
-    /// Sends 20 ms of sound.
-    pub fn send_audio(&mut self, now: Instant, frame: &AudioFrame) -> Result<()> {
-        let Some((sending, _)) = &mut self.audio else { return Ok(()) };
-        let packet = sending.packets.packetize(frame.data.clone(), frame.level, frame.captured, now);
-        let message = RTCMessage::RtpPacket(sending.track.clone(), packet);
-        self.pc.handle_write(TaggedRTCMessage { now, message })
+    fn heard(&mut self, now: Instant, packet: rtc::rtp::Packet) {
+        let header = &packet.header;
+        // Pictures from the viewer have payload types that are not in the table: they are not looked at.
+        if let Some((_, codec)) = self.heard.iter().find(|(pt, _)| *pt == header.payload_type) {
+            let (sequence, timestamp) = (header.sequence_number, header.timestamp);
+            self.flow.heard(now, header.ssrc, codec.clock_rate(), sequence, timestamp);
+            let heard = Heard { codec: *codec, sequence, timestamp, payload: packet.payload };
+            self.events.push_back(PeerEvent::Heard(heard));
+        }
+    }
+
+    /// The session's media: what goes out leaves by [`Self::next_train`].
+    pub fn flow(&mut self) -> &mut Flow {
+        &mut self.flow
     }
 
     /// The ICE user name fragment of the answer; a new one after an ICE restart. Viewers' checks name it.
@@ -433,6 +444,27 @@ impl Peer {
             tracing::debug!("close: {e}");
         }
     }
+}
+
+/// RTCP by its packet types (RFC 5761 section 4), behind what is no media at all (RFC 7983).
+fn is_report(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, 192..=223, ..])
+}
+
+/// Where a pair's datagrams leave from, and to: a reflexive address is the NAT's, its base is ours (RFC 8445 section 5.1.1).
+fn base(pair: &RTCIceCandidatePair) -> Option<Path> {
+    let (local, remote) = (pair.local(), pair.remote());
+    let reflexive = matches!(local.typ, RTCIceCandidateType::Srflx | RTCIceCandidateType::Prflx);
+    let related = local.related_address.parse().ok().filter(|_| reflexive);
+    let base = match related {
+        Some(ip) => SocketAddr::new(ip, local.related_port),
+        None => SocketAddr::new(local.address.parse().ok()?, local.port),
+    };
+    let protocol = match local.protocol {
+        RTCIceProtocol::Tcp => transport::Protocol::Tcp,
+        _ => transport::Protocol::Udp,
+    };
+    Some(Path { protocol, local: base, remote: SocketAddr::new(remote.address.parse().ok()?, remote.port) })
 }
 
 /// As candidate lines have it (RFC 8839 section 5.1).

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rtc::{
-    interceptor::{Registry, Slot},
+    interceptor::Registry,
     peer_connection::{
         RTCPeerConnection, RTCPeerConnectionBuilder,
         certificate::RTCCertificate,
         configuration::{
             RTCConfigurationBuilder,
-            interceptor_registry::{configure_nack, configure_rtcp_reports, configure_twcc},
             media_engine::MediaEngine,
             setting_engine::SettingEngineBuilder,
         },
@@ -18,13 +17,7 @@ use rtc::{
     rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind},
 };
 
-use super::{
-    feedback::{GUARD_SLOT, NackGuard, Passing, RequestTap, TAP_SLOT},
-    packets::{RtpClock, uri},
-    peer::Answering,
-    reports::{CaptureReports, REPORT_SLOT},
-    tracks::{self, Seeds},
-};
+use super::{peer::Answering, send::uri, srtp::KeyTap, tracks};
 
 /// Keeps NAT bindings alive; RFC 7675 section 5.1 wants a consent check every 5 s, and loss is noticed sooner this way.
 const ICE_KEEPALIVE: Duration = Duration::from_secs(2);
@@ -35,12 +28,11 @@ const ICE_MAX_CHECKS: u16 = 200;
 /// How long a relayed pair waits for a direct one.
 const RELAY_PATIENCE: Duration = Duration::from_millis(500);
 
-/// A connection that takes `with`, without tracks.
+/// A connection that takes `with`, without tracks, and where its keys turn up.
 pub(super) fn connection(
     now: Instant,
     with: &Answering<'_>,
-    seeds: &Seeds,
-) -> Result<RTCPeerConnection, rtc::shared::error::Error> {
+) -> Result<(RTCPeerConnection, KeyTap), rtc::shared::error::Error> {
     let mut engine = MediaEngine::default();
     if let Some((_, choice)) = &with.video {
         tracks::register_video(&mut engine, choice)?;
@@ -48,16 +40,13 @@ pub(super) fn connection(
     if let Some((_, choice)) = &with.audio {
         tracks::register_audio(&mut engine, choice)?;
     }
-    let registry = configure_rtcp_reports(configure_nack(Registry::new(), &mut engine));
-    let registry = configure_twcc(registry, &mut engine)?
-        .with(Slot::Custom(REPORT_SLOT), Passing::with(report_clocks(seeds, now, with)))
-        .with(Slot::Custom(GUARD_SLOT), Passing::<NackGuard>::new())
-        .with(Slot::Custom(TAP_SLOT), Passing::<RequestTap>::new());
     for (uri, kind) in [
         (uri::MID, RtpCodecKind::Video),
         (uri::MID, RtpCodecKind::Audio),
         (uri::ABS_SEND_TIME, RtpCodecKind::Video),
         (uri::ABS_SEND_TIME, RtpCodecKind::Audio),
+        // Not for sound: a viewer that talks would want feedback on its own, and a few packets tell little.
+        (uri::TRANSPORT_CC, RtpCodecKind::Video),
         (uri::PLAYOUT_DELAY, RtpCodecKind::Video),
         (uri::AUDIO_LEVEL, RtpCodecKind::Audio),
     ] {
@@ -71,26 +60,20 @@ pub(super) fn connection(
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_relay_acceptance_min_wait(Some(RELAY_PATIENCE))
         // Those that live are told again; an address that is gone is not to be checked from.
-        .with_discard_local_candidates_during_ice_restart(true)
-        .build();
-    RTCPeerConnectionBuilder::new()
+        .with_discard_local_candidates_during_ice_restart(true);
+    let (settings, tap) = KeyTap::install(settings)
+        .map_err(|e| rtc::shared::error::Error::Other(format!("no cryptography: {e}")))?;
+    let settings = settings.build();
+    // No interceptors: what they do, the session's own flow does for all streams at less cost.
+    let connection = RTCPeerConnectionBuilder::new()
         .with_configuration(
             RTCConfigurationBuilder::new().with_certificates(vec![with.certificate.clone()]).build(),
         )
         .with_media_engine(engine)
         .with_setting_engine(settings)
-        .with_interceptor_registry(registry)
-        .build(now)
-}
-
-/// The clocks of the streams that this answer will send.
-fn report_clocks(seeds: &Seeds, epoch: Instant, with: &Answering<'_>) -> CaptureReports {
-    let video = RtpClock::new(90_000, epoch, seeds.video_start);
-    let audio = with.audio.as_ref().map(|(_, choice)| choice.send.clock_rate());
-    let audio = audio.map(|rate| (seeds.audio_ssrc, RtpClock::new(rate, epoch, seeds.audio_start)));
-    // A retransmission carries the time of what it repeats (RFC 4588 section 4).
-    let video = [(seeds.video_ssrc, video), (seeds.rtx_ssrc, video)];
-    CaptureReports::new(video.into_iter().chain(audio))
+        .with_interceptor_registry(Registry::new())
+        .build(now)?;
+    Ok((connection, tap))
 }
 
 /// The other side of what the offer takes; where it leaves the choice, the stack's rules hold.

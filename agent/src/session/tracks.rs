@@ -20,15 +20,15 @@ use rtc::{
 
 use super::{
     negotiation::{AudioChoice, VideoChoice},
-    packets::ExtensionIds,
+    send::{ExtensionIds, SoundStream, VideoStream},
 };
 use crate::media::{audio::AudioCodec, video::VideoCodec};
 
 type Result<T> = std::result::Result<T, rtc::shared::error::Error>;
 
 const STREAM: &str = "p2pcam";
-pub(super) const VIDEO_TRACK: &str = "video";
-pub(super) const AUDIO_TRACK: &str = "audio";
+const VIDEO_TRACK: &str = "video";
+const AUDIO_TRACK: &str = "audio";
 
 /// Random identities and starts of the RTP streams (RFC 3550 section 5.1).
 pub(super) struct Seeds {
@@ -154,8 +154,44 @@ fn track(
     MediaStreamTrack::new(STREAM.into(), id.into(), id.into(), kind, vec![encoding])
 }
 
+/// What the pictures' packets look like, as was agreed on.
+pub(super) fn video_stream(
+    pc: &mut RTCPeerConnection,
+    sender: RTCRtpSenderId,
+    mid: &str,
+    choice: &VideoChoice,
+    seeds: &Seeds,
+) -> VideoStream {
+    VideoStream {
+        ssrc: seeds.video_ssrc,
+        payload_type: choice.offered.number,
+        rtx: choice.rtx.map(|payload_type| (seeds.rtx_ssrc, payload_type)),
+        mid: mid.to_owned(),
+        extensions: extension_ids(pc, sender),
+        random: seeds.video_start,
+    }
+}
+
+/// What the sound's packets look like, as was agreed on.
+pub(super) fn sound_stream(
+    pc: &mut RTCPeerConnection,
+    sender: RTCRtpSenderId,
+    mid: &str,
+    choice: &AudioChoice,
+    seeds: &Seeds,
+) -> SoundStream {
+    SoundStream {
+        ssrc: seeds.audio_ssrc,
+        payload_type: choice.common[0].1.number,
+        clock_rate: choice.send.clock_rate(),
+        mid: mid.to_owned(),
+        extensions: extension_ids(pc, sender),
+        random: seeds.audio_start,
+    }
+}
+
 /// The header extensions that were agreed on for a track.
-pub(super) fn extension_ids(pc: &mut RTCPeerConnection, sender: RTCRtpSenderId) -> ExtensionIds {
+fn extension_ids(pc: &mut RTCPeerConnection, sender: RTCRtpSenderId) -> ExtensionIds {
     let Some(mut sender) = pc.rtp_sender(sender) else { return ExtensionIds::default() };
     let extensions = &sender.get_parameters().rtp_parameters.header_extensions;
     ExtensionIds::from_negotiated(extensions.iter().map(|e| (e.id, e.uri.as_str())))

@@ -85,14 +85,13 @@ impl Reports {
         }
     }
 
-    /// Packets of a stream were sent; `octets` are those of their payloads.
-    pub fn sent(&mut self, now: Instant, ssrc: u32, packets: u32, octets: usize) {
+    /// So many packets of a stream were sent since it began, modulo 2^32; `octets` are those of their payloads.
+    pub fn tally(&mut self, now: Instant, ssrc: u32, packets: u32, octets: u32) {
         let Some(stream) = self.streams.iter_mut().find(|s| s.ssrc == ssrc) else { return };
-        if stream.packets == 0 {
+        if stream.packets == 0 && packets > 0 {
             (self.due, self.early) = (Some(now), EARLY);
         }
-        stream.packets = stream.packets.wrapping_add(packets);
-        stream.octets = stream.octets.wrapping_add(octets as u32);
+        (stream.packets, stream.octets) = (packets, octets);
     }
 
     /// A packet of the viewer's sound came; `clock_rate` is its codec's, in Hz. There is one such stream: another SSRC

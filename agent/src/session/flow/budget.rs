@@ -1,0 +1,105 @@
+//! What of a path's estimate is left for pictures, and how often that is told.
+
+use std::time::{Duration, Instant};
+
+/// Opus as it is sent, with the headers of 50 packets a second, bits a second. Sound has its share first: it is what people
+/// miss first.
+pub const AUDIO_RATE: u64 = 64_000;
+/// The least for pictures, however bad the path: below, there is no use in telling.
+const LEAST: u64 = 10_000;
+/// Between two words on an estimate that rises; 10 a second is what an encoder takes.
+const SPACING: Duration = Duration::from_millis(100);
+/// A fall by this share is told at once.
+const FALL: f64 = 0.95;
+/// No more than this share goes into what is sent again: with more loss, less is to be sent.
+const MAX_REPAIR: f32 = 0.25;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Budget {
+    sound: u64,
+    measured: bool,
+    told: Option<(Instant, u64)>,
+    /// Something else was to be told, and it was too early.
+    held: bool,
+}
+
+impl Budget {
+    /// Of a session with or without sound.
+    pub fn new(sound: bool) -> Self {
+        Self { sound: if sound { AUDIO_RATE } else { 0 }, measured: false, told: None, held: false }
+    }
+
+    /// The viewer has said something that the estimate rests on: before, it is a guess.
+    pub fn measured(&mut self) {
+        self.measured = true;
+    }
+
+    /// The rate of the whole session for so much of pictures.
+    pub fn whole(&self, pictures: u64) -> u64 {
+        pictures.saturating_add(self.sound)
+    }
+
+    /// The share of pictures, if it should be told now.
+    pub fn news(&mut self, now: Instant, target: u64, loss: f32) -> Option<u64> {
+        if !self.measured {
+            return None;
+        }
+        let repaired = target as f64 * f64::from(1.0 - loss.clamp(0.0, MAX_REPAIR));
+        let share = (repaired as u64).saturating_sub(self.sound).max(LEAST);
+        self.held = false;
+        if let Some((at, told)) = self.told {
+            let falls = (share as f64) < told as f64 * FALL;
+            if share == told {
+                return None;
+            }
+            if !falls && now.saturating_duration_since(at) < SPACING {
+                self.held = true;
+                return None;
+            }
+        }
+        self.told = Some((now, share));
+        Some(share)
+    }
+
+    /// When what is held back may be told.
+    pub fn due(&self) -> Option<Instant> {
+        self.told.filter(|_| self.held).map(|(at, _)| at + SPACING)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guess_is_not_told() {
+        let mut budget = Budget::new(true);
+        let now = Instant::now();
+        assert_eq!(budget.news(now, 1_000_000, 0.0), None);
+        budget.measured();
+        assert_eq!(budget.news(now, 1_000_000, 0.0), Some(1_000_000 - AUDIO_RATE));
+    }
+
+    #[test]
+    fn a_rise_waits_its_turn_and_a_fall_does_not() {
+        let mut budget = Budget::new(false);
+        budget.measured();
+        let start = Instant::now();
+        assert_eq!(budget.news(start, 1_000_000, 0.0), Some(1_000_000));
+        let soon = start + Duration::from_millis(10);
+        assert_eq!((budget.news(soon, 1_200_000, 0.0), budget.due()), (None, Some(start + SPACING)));
+        assert_eq!(budget.news(soon, 500_000, 0.0), Some(500_000));
+        assert_eq!(budget.news(soon + SPACING, 1_200_000, 0.0), Some(1_200_000));
+        assert_eq!(budget.due(), None);
+    }
+
+    #[test]
+    fn loss_leaves_room_for_what_is_sent_again_and_something_is_always_left() {
+        let mut budget = Budget::new(false);
+        budget.measured();
+        let now = Instant::now();
+        assert_eq!(budget.news(now, 1_000_000, 0.125), Some(875_000));
+        assert_eq!(budget.news(now, 1_000, 1.0), Some(LEAST));
+    }
+}

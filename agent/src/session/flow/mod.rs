@@ -1,0 +1,302 @@
+//! The media of one session, without input or output: pictures and sound go in, trains of encrypted packets and reports
+//! come out; what the viewer reports decides how much leaves and when.
+//!
+//! What can be sent is known from the answer on, the keys only when DTLS is done: see [`Flow::open`].
+
+mod budget;
+mod patience;
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::BytesMut;
+
+pub use self::budget::AUDIO_RATE;
+use self::{budget::Budget, patience::Patience};
+use super::{
+    congestion::{Controller, Limits, Packet, Pacer},
+    rtcp::{self, Feedback, Reports},
+    send::{Counts, Seal, Sender, SoundStream, Train, VideoStream},
+    srtp::{Keys, Outbound, Srtcp},
+};
+use crate::media::{audio::AudioFrame, video::AccessUnit};
+
+/// The estimate before the viewer has reported anything: what nearly all paths carry, and enough for a first key frame of
+/// 40 kB within a tenth of a second at the pace of pictures.
+const START: u64 = 1_000_000;
+/// Sound and a picture now and then.
+const MIN: u64 = 60_000;
+/// More than any encoder of such boards makes.
+const MAX: u64 = 50_000_000;
+/// Assumed before it is measured.
+const RTT: Duration = Duration::from_millis(100);
+/// The name of all our streams in reports (RFC 3550 section 6.5.1); the session's own is in its SSRCs.
+const CNAME: &str = "p2pcam";
+
+/// What a viewer's report asks of others than the flow itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// PLI or FIR, or pictures were left out and the way is clear again.
+    Keyframe,
+    /// The viewer's own estimate, bits a second.
+    Remb(u64),
+}
+
+/// What the answer says of the session's streams.
+#[derive(Clone, Debug, Default)]
+pub struct Streams {
+    /// The pictures.
+    pub video: Option<VideoStream>,
+    /// The sound.
+    pub sound: Option<SoundStream>,
+    /// Names the agent in reports while it sends nothing.
+    pub reporter: u32,
+}
+
+/// Both ends of the encryption.
+struct Cipher {
+    outbound: Outbound,
+    srtcp: Srtcp,
+}
+
+impl Seal for Outbound {
+    fn overhead(&self) -> usize {
+        Self::overhead(self)
+    }
+
+    fn seal(&mut self, packet: &mut [u8], header: usize, index: u64) {
+        self.protect(packet, header, index);
+    }
+}
+
+/// See the module.
+pub struct Flow {
+    sender: Sender,
+    cipher: Option<Cipher>,
+    controller: Controller,
+    pacer: Pacer,
+    reports: Reports,
+    budget: Budget,
+    patience: Patience,
+    video_ssrc: Option<u32>,
+    rtt: Duration,
+    /// Nothing can leave before something happens, though something waits.
+    stuck: bool,
+    wishes: VecDeque<Wish>,
+}
+
+impl Flow {
+    /// Of a session that is being answered at `now`, at this time of day.
+    pub fn new(now: Instant, wall: SystemTime, streams: &Streams) -> Self {
+        let sender = Sender::new(now, streams.video.as_ref(), streams.sound.as_ref());
+        let mut reports = Reports::new(now, wall, streams.reporter, CNAME);
+        for (ssrc, clock) in sender.clocks() {
+            reports.add_stream(ssrc, clock);
+        }
+        let controller = Controller::new(now, Limits { start: START, min: MIN, max: MAX });
+        let pacer = Pacer::new(now, controller.pacing_rate());
+        Self {
+            sender,
+            cipher: None,
+            controller,
+            pacer,
+            reports,
+            budget: Budget::new(streams.sound.is_some()),
+            patience: Patience::default(),
+            video_ssrc: streams.video.as_ref().map(|video| video.ssrc),
+            rtt: RTT,
+            stuck: false,
+            wishes: VecDeque::new(),
+        }
+    }
+
+    /// DTLS is done: media may leave, reports can be read.
+    pub fn open(&mut self, keys: &Keys) {
+        self.cipher = Some(Cipher { outbound: Outbound::new(keys), srtcp: Srtcp::new(keys) });
+    }
+
+    /// Whether [`Self::open`] was called.
+    pub fn is_open(&self) -> bool {
+        self.cipher.is_some()
+    }
+
+    /// What pictures would use at most, bits a second: no path is probed for more.
+    pub fn set_demand(&mut self, bits: u64) {
+        self.controller.set_demand(self.budget.whole(bits));
+    }
+
+    /// A picture. What comes too late or after a gap is left out, up to the next key frame.
+    pub fn push_video(&mut self, now: Instant, unit: Arc<AccessUnit>) {
+        self.stuck = false;
+        if !self.is_open() {
+            return;
+        }
+        let (_, oldest) = self.sender.queued();
+        if self.patience.is_over(now, oldest) {
+            let skipped = self.sender.skip_queued();
+            self.patience.lost(skipped);
+        }
+        if self.patience.takes(unit.keyframe) && !self.sender.push(now, unit) {
+            self.patience.lost(1);
+        }
+    }
+
+    /// Pictures were left out by others: what follows cannot be shown before a key frame.
+    pub fn push_sound(&mut self, frame: Arc<AudioFrame>) {
+        if self.is_open() {
+            self.stuck = false;
+            self.sender.push_sound(frame);
+        }
+    }
+
+    /// The next packets to send now.
+    pub fn next_train(&mut self, now: Instant) -> Option<Train<'_>> {
+        let cipher = self.cipher.as_mut().filter(|_| !self.stuck)?;
+        let budget = self.pacer.budget(now);
+        let controller = &mut self.controller;
+        let mut sent = |packet: Packet| controller.sent(&packet);
+        let train = self.sender.next_train(now, budget, &mut cipher.outbound, &mut sent);
+        match &train {
+            Some(train) => self.pacer.spend(train.data.len()),
+            None => self.stuck = budget > 0,
+        }
+        train
+    }
+
+    /// The next report to send now, encrypted.
+    pub fn next_report(&mut self, now: Instant) -> Option<BytesMut> {
+        let cipher = self.cipher.as_mut()?;
+        if self.reports.poll_timeout().is_none_or(|due| due <= now) {
+            for stream in self.sender.reports() {
+                self.reports.tally(now, stream.ssrc, stream.packets, stream.octets);
+            }
+        }
+        let compound = self.reports.handle_timeout(now)?;
+        match cipher.srtcp.protect(compound) {
+            Ok(datagram) => Some(datagram),
+            Err(e) => {
+                tracing::debug!("report not sent: {e}");
+                None
+            }
+        }
+    }
+
+    /// An encrypted report of the viewer's.
+    pub fn handle_report(&mut self, now: Instant, datagram: &[u8]) {
+        let Some(cipher) = &mut self.cipher else { return };
+        let compound = match cipher.srtcp.unprotect(datagram) {
+            Ok(compound) => compound,
+            Err(e) => {
+                tracing::trace!("report dropped: {e}");
+                return;
+            }
+        };
+        for feedback in rtcp::parse(&compound) {
+            self.heed(now, feedback);
+        }
+        self.steer(now);
+    }
+
+    fn heed(&mut self, now: Instant, feedback: Feedback) {
+        match feedback {
+            Feedback::Twcc(report) => {
+                self.budget.measured();
+                self.controller.feedback(now, &report);
+            }
+            Feedback::Nack { ssrc, lost } if Some(ssrc) == self.video_ssrc => {
+                self.stuck = false;
+                self.sender.nack(now, self.rtt, &lost);
+            }
+            Feedback::KeyframeRequest { ssrc } if Some(ssrc) == self.video_ssrc => self.wish(Wish::Keyframe),
+            Feedback::Remb(bits) => {
+                self.budget.measured();
+                self.controller.remb(now, bits);
+                self.wish(Wish::Remb(bits));
+            }
+            Feedback::Report { ssrc, fraction_lost, lsr, dlsr, .. } => {
+                if let Some(rtt) = self.reports.rtt(now, lsr, dlsr) {
+                    self.rtt = rtt;
+                    self.controller.rtt(rtt);
+                }
+                if Some(ssrc) == self.video_ssrc {
+                    self.budget.measured();
+                    self.controller.receiver_report(now, fraction_lost);
+                }
+            }
+            Feedback::SenderReport { ssrc, ntp, .. } => self.reports.sender_report(now, ssrc, ntp),
+            Feedback::Bye { ssrc } => self.reports.goodbye(ssrc),
+            Feedback::Nack { .. } | Feedback::KeyframeRequest { .. } => {}
+        }
+    }
+
+    /// A viewer that says the same often is heard once a turn.
+    fn wish(&mut self, wish: Wish) {
+        self.wishes.retain(|other| std::mem::discriminant(other) != std::mem::discriminant(&wish));
+        self.wishes.push_back(wish);
+    }
+
+    /// A packet of the viewer's sound came; `clock_rate` in Hz.
+    pub fn heard(&mut self, now: Instant, ssrc: u32, clock_rate: u32, sequence: u16, timestamp: u32) {
+        self.reports.heard(now, ssrc, clock_rate, sequence, timestamp);
+    }
+
+    /// Goes by what the controller says now.
+    fn steer(&mut self, now: Instant) {
+        if let Some(probe) = self.controller.probe(now) {
+            self.sender.probe(probe.bytes, probe.id);
+            self.pacer.probe(now, &probe);
+            self.stuck = false;
+        }
+        self.pacer.set_rate(now, self.controller.pacing_rate());
+    }
+
+    /// What is wanted of others.
+    pub fn next_wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front()
+    }
+
+    /// What the path carries of pictures, bits a second, if that is news.
+    pub fn estimate(&mut self, now: Instant) -> Option<u64> {
+        self.budget.news(now, self.controller.target(), self.controller.loss())
+    }
+
+    /// When [`Self::handle_timeout`], [`Self::next_train`] or [`Self::next_report`] has something to do.
+    pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
+        if !self.is_open() {
+            return None;
+        }
+        let waits = !self.stuck && self.sender.waits();
+        let train = waits.then(|| self.pacer.due(now).unwrap_or(now));
+        [train, self.reports.poll_timeout(), self.controller.poll_timeout(), self.budget.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.controller.poll_timeout().is_some_and(|due| due <= now) {
+            self.controller.handle_timeout(now);
+            self.steer(now);
+        }
+        if self.patience.asks(self.sender.queued().1.is_none()) {
+            self.wish(Wish::Keyframe);
+        }
+    }
+
+    /// The last picture that left as a whole since the last call, and when it came.
+    pub fn take_finished(&mut self) -> Option<(Arc<AccessUnit>, Instant)> {
+        self.sender.take_finished()
+    }
+
+    /// Counts since the last call, and pictures left out.
+    pub fn take_counts(&mut self) -> (Counts, u64) {
+        (self.sender.take_counts(), self.patience.take_lost())
+    }
+}
+
+#[cfg(test)]
+mod tests;
