@@ -308,6 +308,11 @@ async fn data_goes_both_ways_through(carrier: &str) {
             assert_eq!(got, (at_b, at_a, packet));
         }
     }
+    let train: Vec<u8> = (0..2450).map(|n| 0x80 | (n / 1200) as u8).collect();
+    a.send_media(Path::udp(at_a, at_b), &train, 1200);
+    for packet in train.chunks(1200) {
+        assert_eq!(datagram(&mut b).await, (at_b, at_a, packet.to_vec()));
+    }
     assert_eq!(transport.metrics().allocations.get(), 2);
 
     // The user's quota is two: others get allocations only if these are given back.

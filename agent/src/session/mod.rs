@@ -7,6 +7,7 @@
 //! gathering, relaying and time stay ours (one port for all sessions, answers that wait for nothing).
 
 mod authentic;
+pub mod congestion;
 mod describe;
 mod driver;
 mod end;

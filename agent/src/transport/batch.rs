@@ -40,10 +40,8 @@ impl<'a> Batch<'a> {
     }
 
     fn flush(&mut self) {
-        let Some((socket, train)) = self.waiting.take() else { return };
-        match train.count {
-            1 => self.endpoint.send(train.path, &train.data),
-            _ => self.endpoint.send_train(&socket, &train),
+        if let Some((_, train)) = self.waiting.take() {
+            self.endpoint.send_media(train.path, &train.data, train.segment);
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
-    batch::{Batch, Train},
+    batch::Batch,
     candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     mdns::Disguise,
@@ -143,17 +143,44 @@ impl Endpoint {
             shared.send(self.id, &socket, path.remote, data);
             return;
         }
+        self.relay(path, std::iter::once(Bytes::copy_from_slice(data)));
+    }
+
+    /// Hands datagrams to the allocation that `path` begins at.
+    fn relay(&self, path: Path, datagrams: impl ExactSizeIterator<Item = Bytes>) {
+        let metrics = &self.inner.shared.metrics;
         let relays = self.relays();
         let Some((_, commands)) = relays.handles.iter().find(|(relayed, _)| *relayed == path.local) else {
-            shared.metrics.drop_one(metrics::Drop::NoSuchLocal);
+            metrics.drop_some(metrics::Drop::NoSuchLocal, datagrams.len() as u64);
             return;
         };
-        let why = match commands.try_send(Command::Send(path.remote, Bytes::copy_from_slice(data))) {
-            Ok(()) => return,
-            Err(mpsc::error::TrySendError::Full(_)) => metrics::Drop::RelayQueue,
-            Err(mpsc::error::TrySendError::Closed(_)) => metrics::Drop::NoSuchLocal,
-        };
-        shared.metrics.drop_one(why);
+        for datagram in datagrams {
+            match commands.try_send(Command::Send(path.remote, datagram)) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(_)) => metrics.drop_one(metrics::Drop::RelayQueue),
+                Err(mpsc::error::TrySendError::Closed(_)) => metrics.drop_one(metrics::Drop::NoSuchLocal),
+            }
+        }
+    }
+
+    /// Sends encrypted media, prepared as datagrams of `segment` bytes one behind the other, of which the last may be
+    /// shorter: from the shared port in as few calls as the kernel allows, to a TURN server or over TCP one by one. Never
+    /// blocks; what cannot be sent is dropped and counted, as by [`Self::send`].
+    pub fn send_media(&self, path: Path, data: &[u8], segment: usize) {
+        if segment == 0 {
+            return;
+        }
+        let shared = &self.inner.shared;
+        if path.protocol == Protocol::Tcp {
+            let now = Instant::now();
+            data.chunks(segment).for_each(|one| shared.tcp.send(now, self.id, path, one, &shared.metrics));
+        } else if let Some(socket) = self.socket(path) {
+            shared.transmit_train(&socket, path.remote, data, segment);
+        } else {
+            let all = Bytes::copy_from_slice(data);
+            let count = all.len().div_ceil(segment);
+            self.relay(path, (0..count).map(|n| all.slice(n * segment..all.len().min((n + 1) * segment))));
+        }
     }
 
     /// Sends several datagrams, those that can in one call: see [`Batch`].
@@ -165,10 +192,6 @@ impl Endpoint {
     pub(super) fn socket(&self, path: Path) -> Option<Arc<Socket>> {
         let is_mine = self.direct && path.protocol == Protocol::Udp;
         is_mine.then(|| self.inner.shared.socket(path.local)).flatten()
-    }
-
-    pub(super) fn send_train(&self, socket: &Socket, train: &Train) {
-        self.inner.shared.transmit_train(socket, train);
     }
 
     /// Tells an address of the viewer, so that TURN servers let it through early.

@@ -17,7 +17,6 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    batch::Train,
     candidate::Path,
     demux::{EndpointId, Packet, Table, TransactionId, classify},
     endpoint::Datagram,
@@ -25,7 +24,7 @@ use super::{
     metrics::{Drop, TransportMetrics},
     resolved::Resolved,
     server::ServerUrl,
-    sockets::{Buffers, Socket, Sockets},
+    sockets::{Buffers, MAX_TRAIN, Socket, Sockets},
     tcp::Connections,
     tls,
     turn::Reachability,
@@ -172,21 +171,33 @@ impl Shared {
         }
     }
 
-    /// Sends several datagrams from the shared port in one call, or each in one of its own where the kernel does not do it.
-    pub fn transmit_train(&self, socket: &Socket, train: &Train) {
-        let (to, count) = (train.path.remote, train.count as u64);
+    /// Sends datagrams of `segment` bytes each, the last of which may be shorter, in as few calls as the kernel allows.
+    pub fn transmit_train(&self, socket: &Socket, to: SocketAddr, data: &[u8], segment: usize) {
+        let at_once = socket.wire.max_segments().min(MAX_TRAIN / segment).max(1);
+        for part in data.chunks(segment * at_once) {
+            if part.len() > segment {
+                self.transmit_part(socket, to, part, segment);
+            } else {
+                self.transmit(socket, to, part);
+            }
+        }
+    }
+
+    /// Sends several datagrams in one call, or each in one of its own where the kernel does not do it.
+    fn transmit_part(&self, socket: &Socket, to: SocketAddr, part: &[u8], segment: usize) {
+        let count = part.len().div_ceil(segment) as u64;
         self.metrics.send_calls.inc();
-        match socket.wire.send(to, &train.data, Some(train.segment)) {
+        match socket.wire.send(to, part, Some(segment)) {
             Ok(()) => {
                 self.metrics.datagrams_out.inc_by(count);
-                self.metrics.bytes_out.inc_by(train.data.len() as u64);
+                self.metrics.bytes_out.inc_by(part.len() as u64);
             }
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
                 self.metrics.drop_some(Drop::SendBuffer, count);
             }
             // A network card that cannot cut them, or a path that is too narrow for one of them.
             Err(e) if matches!(e.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE)) => {
-                train.data.chunks(train.segment).for_each(|datagram| self.transmit(socket, to, datagram));
+                part.chunks(segment).for_each(|datagram| self.transmit(socket, to, datagram));
             }
             Err(_) => self.metrics.drop_some(Drop::SendError, count),
         }

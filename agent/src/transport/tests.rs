@@ -305,6 +305,30 @@ async fn the_packets_of_a_picture_leave_and_come_in_fewer_calls_than_packets() {
 }
 
 #[tokio::test]
+async fn a_prepared_train_leaves_in_as_few_calls_as_the_kernel_allows() {
+    let transport = transport().await;
+    let here = session(&transport, "aaaa");
+    let peer = viewer(&transport).await;
+    let path = Path::udp(peer.peer_addr().unwrap(), peer.local_addr().unwrap());
+    // One more than a call can take, and shorter.
+    let at_once = here.socket(path).unwrap().wire.max_segments();
+    let train: Vec<u8> = (0..at_once * 500 + 20).map(|n| (n / 500) as u8).collect();
+    here.send_media(path, &train, 500);
+    for packet in train.chunks(500) {
+        let mut buffer = [0; 1500];
+        let length = timeout(DEADLINE, peer.recv(&mut buffer)).await.unwrap().unwrap();
+        assert_eq!(&buffer[..length], packet);
+    }
+    let metrics = transport.metrics();
+    assert_eq!((metrics.datagrams_out.get(), metrics.send_calls.get()), (at_once as u64 + 1, 2));
+    assert_eq!(metrics.bytes_out.get(), train.len() as u64);
+    let nowhere = Path { local: ([192, 0, 2, 1], 5).into(), ..path };
+    here.send_media(nowhere, &train[..1020], 500);
+    here.send_media(path, &train, 0);
+    assert_eq!((metrics.dropped(DropReason::NoSuchLocal), metrics.send_calls.get()), (3, 2));
+}
+
+#[tokio::test]
 async fn packets_that_the_kernel_does_not_cut_leave_one_by_one() {
     if !own_network::entered("transport::tests::packets_that_the_kernel_does_not_cut_leave_one_by_one") {
         return;

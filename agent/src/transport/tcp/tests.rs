@@ -137,8 +137,12 @@ async fn a_viewer_reaches_its_session_and_hears_from_it() {
     a.send(viewer.path(), &rtp(2, 1300));
     assert_eq!(viewer.receive().await.unwrap(), DTLS);
     assert_eq!(viewer.receive().await.unwrap(), rtp(2, 1300));
+    a.send_media(viewer.path(), &[rtp(3, 1300), rtp(3, 1300), rtp(3, 40)].concat(), 1300);
+    for length in [1300, 1300, 40] {
+        assert_eq!(viewer.receive().await.unwrap(), rtp(3, length));
+    }
     assert_eq!(transport.metrics().tcp_frames_in.get(), 3);
-    until("both are counted", || transport.metrics().tcp_frames_out.get() == 2).await;
+    until("all are counted", || transport.metrics().tcp_frames_out.get() == 5).await;
 }
 
 #[tokio::test]
