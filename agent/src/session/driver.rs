@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     end::End,
@@ -23,7 +23,7 @@ use crate::{
     board::Viewer,
     media::{
         audio::{AudioFrame, AudioSubscription, TalkPacket, Talker},
-        video::{AccessUnit, VideoSubscription},
+        video::{AccessUnit, Bitrate, VideoSubscription},
     },
     signaling::{
         link::Doubt,
@@ -75,8 +75,6 @@ pub(super) struct Running {
     pub privacy: watch::Receiver<Option<Arc<str>>>,
     /// Counts as a viewer while there is a path.
     seen: Option<Viewer>,
-    /// The picture whose packets have been made and not sent yet, and when they were made.
-    sending: Option<(Arc<AccessUnit>, Instant)>,
     audio: Option<AudioSubscription>,
     talker: Option<(Talker, Instant)>,
     /// The log says already that the viewer's voice is not played.
@@ -100,7 +98,6 @@ impl Session {
             gap: Gap::default(),
             privacy: self.shared.media.board.privacy.changes(),
             seen: None,
-            sending: None,
             audio: None,
             talker: None,
             unheard: false,
@@ -112,7 +109,7 @@ impl Session {
         }
         if let Some(peer) = &mut run.peer {
             peer.close();
-            self.transmit(peer);
+            self.transmit(peer, Instant::now());
         }
         let verdict = self.tell_missing_path(&mut run.story, &run.trickle, &end, run.started.elapsed());
         self.say_end(&end, verdict);
@@ -124,10 +121,11 @@ impl Session {
     async fn serve(&mut self, run: &mut Running) -> End {
         loop {
             // Here and not beside the select below: a flood of datagrams must not make it late.
-            if let Some(end) = self.tick(run, Instant::now()).or_else(|| self.pump(run)) {
+            let now = Instant::now();
+            if let Some(end) = self.tick(run, now).or_else(|| self.pump(run, now)) {
                 return end;
             }
-            let wake = self.wake_at(run);
+            let wake = self.wake_at(run, now);
             tokio::select! {
                 () = self.stop.cancelled() => return End::Shutdown,
                 command = self.commands.recv() => match command {
@@ -157,7 +155,7 @@ impl Session {
     fn tick(&self, run: &mut Running, now: Instant) -> Option<End> {
         self.roam(&mut run.roaming, now);
         if let Some(peer) = &mut run.peer
-            && peer.poll_timeout().is_some_and(|due| due <= now)
+            && peer.poll_timeout(now).is_some_and(|due| due <= now)
         {
             peer.handle_timeout(now);
         }
@@ -171,9 +169,9 @@ impl Session {
         late.then_some(End::NoPath)
     }
 
-    fn wake_at(&self, run: &mut Running) -> Instant {
-        let mut wake = Instant::now() + IDLE_TICK;
-        if let Some(timer) = run.peer.as_mut().and_then(Peer::poll_timeout) {
+    fn wake_at(&self, run: &mut Running, now: Instant) -> Instant {
+        let mut wake = now + IDLE_TICK;
+        if let Some(timer) = run.peer.as_mut().and_then(|peer| peer.poll_timeout(now)) {
             wake = wake.min(timer);
         }
         if let Some(due) = run.roaming.due() {
@@ -189,25 +187,28 @@ impl Session {
     }
 
     /// Sends what the peer wants sent and acts on what happened in it.
-    fn pump(&mut self, run: &mut Running) -> Option<End> {
+    fn pump(&mut self, run: &mut Running, now: Instant) -> Option<End> {
         let mut end = None;
-        while let Some(event) = run.peer.as_mut().and_then(Peer::poll_event) {
+        while let Some(event) = run.peer.as_mut().and_then(|peer| peer.poll_event(now)) {
             end = end.or(self.happened(run, event));
         }
         if let Some(peer) = &mut run.peer {
-            self.transmit(peer);
-        }
-        if let Some((unit, packetized)) = run.sending.take() {
-            self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
+            self.transmit(peer, now);
         }
         end
     }
 
-    fn transmit(&self, peer: &mut Peer) {
-        let mut batch = self.endpoint.batch();
-        while let Some(out) = peer.poll_transmit() {
-            batch.push(out.path, out.data);
+    fn transmit(&self, peer: &mut Peer, now: Instant) {
+        while let Some(out) = peer.poll_transmit(now) {
+            self.endpoint.send(out.path, &out.data);
         }
+        while let Some((path, train)) = peer.next_train(now) {
+            self.endpoint.send_media(path, train.data, train.segment);
+        }
+        if let Some((unit, packetized)) = peer.flow().take_finished() {
+            self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
+        }
+        self.shared.metrics.flow(peer.flow().take_counts());
     }
 
     fn happened(&mut self, run: &mut Running, event: PeerEvent) -> Option<End> {
@@ -230,6 +231,12 @@ impl Session {
             }
             PeerEvent::Remb(bits) => {
                 self.shared.metrics.remb.set(i64::try_from(bits).unwrap_or(i64::MAX));
+            }
+            PeerEvent::Estimate(bits) => {
+                if let (Some(video), Some(peer)) = (&run.video, &mut run.peer) {
+                    video.estimate(Bitrate(u32::try_from(bits).unwrap_or(u32::MAX)));
+                    peer.flow().set_demand(self.shared.media.video.demand(video.codec()).0.into());
+                }
             }
             PeerEvent::Heard(heard) => {
                 let now = Instant::now();
@@ -276,12 +283,15 @@ impl Session {
         if let Some(ends) = peer.ends() {
             self.tell_path(&mut run.story, ends, &run.trickle, run.started.elapsed());
         }
+        if let Some(codec) = peer.video_codec() {
+            peer.flow().set_demand(self.shared.media.video.demand(codec).0.into());
+        }
         let units = run.warm_up.finish();
         if units.is_empty() {
             run.video = peer.video_codec().map(|codec| self.shared.media.video.subscribe(codec));
         }
         for unit in units {
-            send_picture(peer, now, &unit);
+            peer.flow().push_video(now, Arc::new(unit));
         }
         run.audio = peer.audio_codec().map(|codec| self.shared.media.audio.subscribe(codec));
     }
@@ -359,10 +369,7 @@ impl Session {
         let Some(peer) = run.peer.as_mut() else { return };
         if run.connected {
             match run.gap.next(self.endpoint.next_picture(peer.path_in_use(), unit.keyframe), unit.keyframe) {
-                NextPicture::Send => {
-                    send_picture(peer, Instant::now(), &unit);
-                    run.sending = Some((unit, Instant::now()));
-                }
+                NextPicture::Send => peer.flow().push_video(Instant::now(), unit),
                 NextPicture::Skip => {}
                 NextPicture::Renew => run.video.iter().for_each(VideoSubscription::request_keyframe),
             }
@@ -377,9 +384,7 @@ impl Session {
             run.audio = None;
             return;
         };
-        if let Err(e) = peer.send_audio(Instant::now(), &frame) {
-            trace!("sound not sent: {e}");
-        }
+        peer.flow().push_sound(frame);
     }
 
     pub(super) fn refuse(&self, code: &str, message: &str) {
@@ -404,12 +409,6 @@ impl Session {
                 self.send(Body::Bye(Bye { reason: end.to_string() }));
             }
         }
-    }
-}
-
-fn send_picture(peer: &mut Peer, now: Instant, unit: &AccessUnit) {
-    if let Err(e) = peer.send_video(now, unit) {
-        trace!("picture not sent: {e}");
     }
 }
 

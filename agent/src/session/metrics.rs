@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::verdict::VerdictLabel;
+use super::{send::Counts, verdict::VerdictLabel};
 
 /// Why a session ended, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,6 +47,16 @@ pub struct SessionMetrics {
     pub remb: Gauge,
     /// Messages that the link had no room for.
     pub messages_dropped: Counter,
+    /// Media packets sent, of all kinds.
+    pub packets: Counter,
+    /// Media packets sent again.
+    pub retransmitted: Counter,
+    /// Media packets asked for again in vain.
+    pub nacks_refused: Counter,
+    /// Bytes of probes.
+    pub probe_bytes: Counter,
+    /// Pictures that slow viewers lost.
+    pub pictures_late: Counter,
 }
 
 impl SessionMetrics {
@@ -67,6 +77,11 @@ impl SessionMetrics {
             keyframe_requests: Counter::default(),
             remb: Gauge::default(),
             messages_dropped: Counter::default(),
+            packets: Counter::default(),
+            retransmitted: Counter::default(),
+            nacks_refused: Counter::default(),
+            probe_bytes: Counter::default(),
+            pictures_late: Counter::default(),
         };
         registry.register("sessions_open", "Viewer sessions open now", all.open.clone());
         registry.register(
@@ -87,6 +102,30 @@ impl SessionMetrics {
         registry.register("viewer_remb_bps", "Last REMB of any viewer", all.remb.clone());
         let dropped = all.messages_dropped.clone();
         registry.register("signaling_messages_dropped", "Messages that the link had no room for", dropped);
+        registry.register("media_packets", "Media packets sent, of all kinds", all.packets.clone());
+        let again = all.retransmitted.clone();
+        registry.register("media_packets_retransmitted", "Media packets sent again, as viewers missed them", again);
+        let refused = all.nacks_refused.clone();
+        registry.register("media_nacks_refused", "Media packets that were missed and not sent again", refused);
+        let probes = all.probe_bytes.clone();
+        registry.register_with_unit("media_probe", "Sent to learn what paths carry, media included", Unit::Bytes, probes);
+        let late = all.pictures_late.clone();
+        registry.register("pictures_late", "Pictures that slow viewers lost, up to their next key frame", late);
         all
+    }
+
+    /// Adds what a session's media counted; pictures that were lost besides.
+    pub(super) fn flow(&self, (counts, late): (Counts, u64)) {
+        for (counter, count) in [
+            (&self.packets, counts.packets),
+            (&self.retransmitted, counts.retransmitted),
+            (&self.nacks_refused, counts.nacks_refused),
+            (&self.probe_bytes, counts.probe_bytes),
+            (&self.pictures_late, late),
+        ] {
+            if count > 0 {
+                counter.inc_by(count);
+            }
+        }
     }
 }

@@ -37,10 +37,7 @@ use super::{
     verdict::Ends,
 };
 use crate::{
-    media::{
-        audio::{AudioCodec, AudioFrame},
-        video::{AccessUnit, VideoCodec},
-    },
+    media::{audio::AudioCodec, video::VideoCodec},
     transport::{self, Path},
 };
 

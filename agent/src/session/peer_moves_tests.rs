@@ -96,10 +96,10 @@ fn run_moved(
     let (mut there, mut first) = (Vec::new(), Vec::new());
     let (local, from) = (DEVICE.parse().expect("address"), ELSEWHERE.parse().expect("address"));
     loop {
-        while let Some(event) = net.peer.poll_event() {
+        while let Some(event) = net.peer.poll_event(net.now) {
             net.events.push(event);
         }
-        while let Some(out) = net.peer.poll_transmit() {
+        for out in net.peer.all_out(net.now) {
             assert_eq!(out.path.local, local);
             if out.path.remote != from {
                 first.push(out.data);
@@ -113,7 +113,7 @@ fn run_moved(
         if net.now >= until {
             return (there, first);
         }
-        net.now = net.peer.poll_timeout().map_or(until, |due| due.clamp(net.now, until));
+        net.now = net.peer.poll_timeout(net.now).map_or(until, |due| due.clamp(net.now, until));
         net.peer.handle_timeout(net.now);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,7 +26,7 @@ use rtc::{
 
 use super::*;
 use crate::{
-    media::video::AccessUnit,
+    media::{audio::AudioFrame, video::AccessUnit},
     session::offer::{Answer, Codecs, Offer},
     transport::demux::{Packet, classify},
 };
@@ -60,6 +61,18 @@ struct Net {
     protocol: transport::Protocol,
     /// The device's ufrag in each check that came to it, as the transport sees them.
     requests: Vec<String>,
+}
+
+impl Peer {
+    /// All that it wants sent at once.
+    fn all_out(&mut self, now: Instant) -> Vec<Transmit> {
+        let mut out: Vec<_> = std::iter::from_fn(|| self.poll_transmit(now)).collect();
+        while let Some((path, train)) = self.next_train(now) {
+            let packets = train.data.chunks(train.segment).map(BytesMut::from);
+            out.extend(packets.map(|data| Transmit { path, data }));
+        }
+        out
+    }
 }
 
 fn line(address: &str) -> String {
@@ -124,10 +137,10 @@ impl Net {
 
     /// Moves what is ready, then the clock to the next thing that happens, at most to `until`.
     fn step(&mut self, until: Instant) {
-        while let Some(event) = self.peer.poll_event() {
+        while let Some(event) = self.peer.poll_event(self.now) {
             self.events.push(event);
         }
-        while let Some(out) = self.peer.poll_transmit() {
+        for out in self.peer.all_out(self.now) {
             assert_eq!(
                 (out.path.local.to_string().as_str(), out.path.remote.to_string().as_str()),
                 (DEVICE, VIEWER)
@@ -142,7 +155,7 @@ impl Net {
         while let Some(out) = self.viewer.pc.poll_write() {
             self.wire.push((self.now + self.delay, false, out.message));
         }
-        let timers = [self.peer.poll_timeout(), self.viewer.pc.poll_timeout()];
+        let timers = [self.peer.poll_timeout(self.now), self.viewer.pc.poll_timeout()];
         let next = timers.into_iter().flatten().chain(self.wire.iter().map(|w| w.0)).min();
         self.now = next.map_or(until, |next| next.clamp(self.now, until));
         let (due, later) = std::mem::take(&mut self.wire).into_iter().partition(|w| w.0 <= self.now);
@@ -193,7 +206,7 @@ impl Net {
         let mut data = vec![0, 0, 0, 1, 0x65];
         data.resize(size, 0xaa);
         let unit = AccessUnit::passed(VideoCodec::H264, data.into(), true, (2, 2), (self.now, self.now));
-        self.peer.send_video(self.now, &unit).expect("sent");
+        self.peer.flow().push_video(self.now, Arc::new(unit));
     }
 }
 
@@ -331,7 +344,7 @@ fn a_viewer_that_falls_silent_is_disconnected_then_failed() {
     let deadline = started + Duration::from_secs(60);
     let mut seen = Vec::new();
     while net.now < deadline && seen.len() < 2 {
-        while let Some(event) = net.peer.poll_event() {
+        while let Some(event) = net.peer.poll_event(net.now) {
             match event {
                 PeerEvent::Disconnected | PeerEvent::Failed => {
                     seen.push((net.now - started, format!("{event:?}")))
@@ -339,8 +352,8 @@ fn a_viewer_that_falls_silent_is_disconnected_then_failed() {
                 _ => {}
             }
         }
-        while net.peer.poll_transmit().is_some() {}
-        net.now = net.peer.poll_timeout().map_or(deadline, |t| t.max(net.now)).min(deadline);
+        net.peer.all_out(net.now);
+        net.now = net.peer.poll_timeout(net.now).map_or(deadline, |t| t.max(net.now)).min(deadline);
         net.peer.handle_timeout(net.now);
     }
     assert_eq!(seen.iter().map(|s| s.1.as_str()).collect::<Vec<_>>(), ["Disconnected", "Failed"], "{seen:?}");
@@ -358,7 +371,7 @@ fn sound_goes_out_with_the_negotiated_payload_type() {
             level: 40,
             captured: net.now,
         };
-        net.peer.send_audio(net.now, &frame).expect("sent");
+        net.peer.flow().push_sound(Arc::new(frame));
         net.run_for(Duration::from_millis(20));
     }
     assert_eq!(

@@ -31,7 +31,7 @@ fn the_device_checks_nobody_over_tcp_who_did_not_connect() {
     let until = net.now + Duration::from_secs(2);
     while net.now < until {
         net.peer.handle_timeout(net.now);
-        assert!(net.peer.poll_transmit().is_none(), "there is no connection to send on");
+        assert!(net.peer.all_out(net.now).is_empty(), "there is no connection to send on");
         net.now += Duration::from_millis(10);
     }
 }

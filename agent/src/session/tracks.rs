@@ -125,7 +125,7 @@ fn audio_codec(codec: AudioCodec, fmtp: Option<&str>) -> RTCRtpCodec {
         clock_rate: codec.clock_rate(),
         channels: if codec == AudioCodec::Opus { 2 } else { 0 },
         sdp_fmtp_line: fmtp.unwrap_or_default().into(),
-        rtcp_feedback: feedback(&[("transport-cc", "")]),
+        rtcp_feedback: Vec::new(),
     }
 }
 

@@ -150,6 +150,11 @@ impl VideoPipeline {
         VideoSubscription { shared, codec, id, wake }
     }
 
+    /// TEMP
+    pub fn demand(&self, codec: VideoCodec) -> Bitrate {
+        self.0.0.lock().channel(codec).bitrate
+    }
+
     /// Changes what the encoder of a codec aims at, clamped to what it holds. Without effect on a stream that is
     /// passed through.
     pub fn set_bitrate(&self, codec: VideoCodec, bitrate: Bitrate) {
@@ -194,6 +199,9 @@ impl VideoSubscription {
             self.wake.notified().await;
         }
     }
+
+    /// TEMP
+    pub fn estimate(&self, _estimate: Bitrate) {}
 
     /// Says that the viewer lost something (PLI, FIR). Requests of all viewers are merged, and served at most four
     /// times a second; on a passed-through stream by a replay, at most once a second.

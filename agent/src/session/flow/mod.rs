@@ -19,7 +19,7 @@ use self::{budget::Budget, patience::Patience};
 use super::{
     congestion::{Controller, Limits, Packet, Pacer},
     rtcp::{self, Feedback, Reports},
-    send::{Counts, Seal, Sender, SoundStream, Train, VideoStream},
+    send::{Counts, Seal, Sender, Sent, SoundStream, Train, VideoStream},
     srtp::{Keys, Outbound, Srtcp},
 };
 use crate::media::{audio::AudioFrame, video::AccessUnit};
@@ -144,7 +144,7 @@ impl Flow {
         }
     }
 
-    /// Pictures were left out by others: what follows cannot be shown before a key frame.
+    /// 20 ms of sound.
     pub fn push_sound(&mut self, frame: Arc<AudioFrame>) {
         if self.is_open() {
             self.stuck = false;
@@ -157,7 +157,10 @@ impl Flow {
         let cipher = self.cipher.as_mut().filter(|_| !self.stuck)?;
         let budget = self.pacer.budget(now);
         let controller = &mut self.controller;
-        let mut sent = |packet: Packet| controller.sent(&packet);
+        let mut sent = |sent: Sent| {
+            let Sent { twcc, bytes, at, probe } = sent;
+            controller.sent(&Packet { twcc, bytes, at, probe });
+        };
         let train = self.sender.next_train(now, budget, &mut cipher.outbound, &mut sent);
         match &train {
             Some(train) => self.pacer.spend(train.data.len()),
@@ -297,6 +300,3 @@ impl Flow {
         (self.sender.take_counts(), self.patience.take_lost())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{
-    super::packets::RtpClock,
+    super::send::RtpClock,
     ntp::{self, NtpClock},
     reception::Reception,
 };

@@ -62,8 +62,8 @@ fn told(reports: &mut Reports, now: Instant) -> Option<Told> {
 fn a_report_says_what_is_captured_at_its_time_on_one_clock_for_sound_and_picture() {
     let Session { mut reports, start, video, audio } = session();
     // Sent 60 and 25 ms after their capture, which does not matter.
-    reports.sent(start + ms(60), VIDEO, 12, 12_000);
-    reports.sent(start + ms(65), AUDIO, 1, 80);
+    reports.tally(start + ms(60), VIDEO, 12, 12_000);
+    reports.tally(start + ms(65), AUDIO, 1, 80);
     let now = start + ms(700);
     let said = told(&mut reports, now).expect("due");
     let [picture, sound] = &said.senders[..] else { panic!("{said:?}") };
@@ -82,19 +82,19 @@ fn a_stream_is_reported_at_once_again_soon_and_then_every_second() {
     let Session { mut reports, start, .. } = session();
     assert_eq!(reports.poll_timeout(), None);
     assert!(told(&mut reports, start).is_none());
-    reports.sent(start, VIDEO, 1, 1_000);
+    reports.tally(start, VIDEO, 1, 1_000);
     let mut times = Vec::new();
-    for _ in 0..4 {
+    for packets in 2..6 {
         let due = reports.poll_timeout().expect("reports go on");
         assert!(due == start || told(&mut reports, due - ms(1)).is_none());
-        reports.sent(due, VIDEO, 1, 1_000);
+        reports.tally(due, VIDEO, packets, 1_000 * packets);
         assert!(told(&mut reports, due).is_some());
         times.push((due - start).as_millis());
     }
     assert_eq!(times, [0, 250, 1_250, 2_250]);
     // The sound begins: the receiver needs its two reports soon, too.
     let now = start + ms(2_500);
-    reports.sent(now, AUDIO, 1, 80);
+    reports.tally(now, AUDIO, 1, 80);
     assert_eq!(told(&mut reports, now).expect("due").senders.len(), 2);
     assert_eq!(reports.poll_timeout(), Some(now + EARLY_INTERVAL));
 }
@@ -102,7 +102,7 @@ fn a_stream_is_reported_at_once_again_soon_and_then_every_second() {
 #[test]
 fn a_stream_that_rests_is_no_sender_after_two_reports() {
     let Session { mut reports, start, .. } = session();
-    reports.sent(start, VIDEO, 1, 1_000);
+    reports.tally(start, VIDEO, 1, 1_000);
     let mut senders = Vec::new();
     for second in 0..4 {
         let said = told(&mut reports, start + ms(1_000) * second).expect("due");
@@ -135,8 +135,8 @@ fn who_only_talks_gets_receiver_reports() {
 fn the_viewers_sound_is_reported_once_in_a_compound_and_not_after_it_ended() {
     let Session { mut reports, start, .. } = session();
     reports.heard(start, VIEWER, 48_000, 1, 0);
-    reports.sent(start, VIDEO, 1, 1_000);
-    reports.sent(start, AUDIO, 1, 80);
+    reports.tally(start, VIDEO, 1, 1_000);
+    reports.tally(start, AUDIO, 1, 80);
     let said = told(&mut reports, start).expect("due");
     let blocks: Vec<usize> = said.senders.iter().map(|s| s.reports.len()).collect();
     assert_eq!(blocks, [1, 0]);
@@ -160,7 +160,7 @@ fn another_voice_takes_the_place_of_the_one_before() {
 #[test]
 fn the_round_trip_is_what_the_viewer_did_not_wait() {
     let Session { mut reports, start, .. } = session();
-    reports.sent(start, VIDEO, 1, 1_000);
+    reports.tally(start, VIDEO, 1, 1_000);
     let sent = reports.handle_timeout(start).expect("due").to_vec();
     let lsr = u32::from_be_bytes([sent[10], sent[11], sent[12], sent[13]]);
     let dlsr = 65_536 / 2;

@@ -230,6 +230,12 @@ impl Sender {
         mem::take(&mut self.counts)
     }
 
+    /// The streams of pictures and sound, and the clock of each.
+    pub fn clocks(&self) -> impl Iterator<Item = (u32, RtpClock)> + '_ {
+        let video = self.video.iter().map(|video| (video.stream.ssrc, video.clock));
+        video.chain(self.sound.iter().map(|sound| (sound.stream.ssrc, sound.clock)))
+    }
+
     /// What sender reports say now of each stream on which something was sent: pictures, retransmissions, sound.
     pub fn reports(&self) -> impl Iterator<Item = StreamReport> + '_ {
         let video = self.video.iter().flat_map(|video| {
