@@ -166,6 +166,7 @@ pub(super) fn video_stream(
         ssrc: seeds.video_ssrc,
         payload_type: choice.offered.number,
         rtx: choice.rtx.map(|payload_type| (seeds.rtx_ssrc, payload_type)),
+        repair: None,
         mid: mid.to_owned(),
         extensions: extension_ids(pc, sender),
         random: seeds.video_start,

@@ -19,7 +19,7 @@ use self::{budget::Budget, patience::Patience};
 use super::{
     congestion::{Controller, Limits, Packet, Pacer},
     rtcp::{self, Feedback, Reports},
-    send::{Counts, Seal, Sender, Sent, SoundStream, Train, VideoStream},
+    send::{Counts, Outlet, Seal, Sender, Sent, SoundStream, Train, VideoStream},
     srtp::{Keys, Outbound, Srtcp},
 };
 use crate::media::{audio::AudioFrame, video::AccessUnit};
@@ -161,7 +161,8 @@ impl Flow {
             let Sent { twcc, bytes, at, probe } = sent;
             controller.sent(&Packet { twcc, bytes, at, probe });
         };
-        let train = self.sender.next_train(now, budget, &mut cipher.outbound, &mut sent);
+        let outlet = Outlet { seal: &mut cipher.outbound, repair: None, sent: &mut sent };
+        let train = self.sender.next_train(now, budget, outlet);
         match &train {
             Some(train) => self.pacer.spend(train.data.len()),
             None => self.stuck = budget > 0,

@@ -1,7 +1,8 @@
 //! How much may be sent again: a share of what is sent.
 
-/// Retransmissions are at most one byte in so many.
-const SHARE: usize = 4;
+/// Retransmissions are at most one byte in so many: a tenth lost, and asked for several times by receivers that do not see that
+/// it was repeated.
+const SHARE: usize = 2;
 /// What may be saved up, in bytes: a tenth of a second of loss at 10 Mbit/s.
 const MAX: usize = 128 * 1024;
 /// What there is to begin with, in bytes: for the losses in a first key frame.

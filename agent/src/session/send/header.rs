@@ -32,6 +32,8 @@ pub enum Kind {
     Video,
     /// How loud it is.
     Sound,
+    /// Nothing.
+    Repair,
 }
 
 /// What differs from packet to packet.
@@ -86,6 +88,7 @@ impl Header {
             // Zero minimum and maximum: show at once, this is a live view.
             Kind::Video => add(ids.playout_delay, &[0; 3]).and(None),
             Kind::Sound => add(ids.audio_level, &[0]),
+            Kind::Repair => None,
         };
         add(ids.mid, mid.as_bytes());
         if !extensions.is_empty() {

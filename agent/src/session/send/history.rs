@@ -47,6 +47,8 @@ pub struct Kept {
     pub sent: Instant,
     /// When it was sent again last.
     pub repeated: Option<Instant>,
+    /// How often it was sent again.
+    pub times: u32,
     /// It waits to be sent again.
     pub asked: bool,
 }
@@ -116,7 +118,7 @@ mod tests {
 
     fn packet(sent: Instant, number: u8) -> Kept {
         let content = Content::Padding(number);
-        Kept { content, timestamp: 0, marker: false, stamp: 0, sent, repeated: None, asked: false }
+        Kept { content, timestamp: 0, marker: false, stamp: 0, sent, repeated: None, times: 0, asked: false }
     }
 
     fn number(history: &History, sequence: u16) -> Option<u8> {

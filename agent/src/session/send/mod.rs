@@ -12,14 +12,20 @@ mod header;
 mod history;
 mod packet;
 mod pictures;
+#[cfg(test)]
+mod property_tests;
+mod repairs;
 mod sender;
 mod sound;
+#[cfg(test)]
+mod testing;
 mod train;
 mod video;
 
 pub use self::{
     clock::RtpClock,
     extensions::{ExtensionIds, uri},
+    repairs::Repair,
     sender::{Counts, Sender, SoundStream, StreamReport, VideoStream},
-    train::{Seal, Sent, Train},
+    train::{Outlet, Seal, Sent, Train},
 };

@@ -51,8 +51,8 @@ pub enum Body<'a> {
     Payload(&'a Payload),
     /// The same again, behind its sequence number (RFC 4588 section 4).
     Repeat(u16, &'a Payload),
-    /// 20 ms of sound.
-    Sound(&'a [u8]),
+    /// 20 ms of sound, or what repairs others.
+    Bytes(&'a [u8]),
     /// Nothing but so many bytes of padding, which count themselves (RFC 3550 section 5.1); not 0.
     Padding(u8),
 }
@@ -63,7 +63,7 @@ impl Body<'_> {
         match self {
             Self::Payload(payload) => payload.len(),
             Self::Repeat(_, payload) => 2 + payload.len(),
-            Self::Sound(data) => data.len(),
+            Self::Bytes(data) => data.len(),
             Self::Padding(length) => usize::from(*length),
         }
     }
@@ -86,7 +86,7 @@ impl Body<'_> {
                 to.extend_from_slice(&sequence.to_be_bytes());
                 payload.write(to);
             }
-            Self::Sound(data) => to.extend_from_slice(data),
+            Self::Bytes(data) => to.extend_from_slice(data),
             Self::Padding(length) => {
                 to.resize(to.len() + usize::from(*length).saturating_sub(1), 0);
                 to.push(*length);

@@ -12,7 +12,7 @@ use super::{
     header::Kind,
     packet::Stream,
     sound::Sound,
-    train::{Assembly, Probe, Seal, Sent, Session, Train},
+    train::{Assembly, Outlet, Probe, Session, Train},
     video::Video,
 };
 use crate::media::{audio::AudioFrame, video::AccessUnit};
@@ -26,6 +26,8 @@ pub struct VideoStream {
     pub payload_type: u8,
     /// Synchronization source and payload type of retransmissions (RFC 4588), if the viewer takes them.
     pub rtx: Option<(u32, u8)>,
+    /// The same of repair packets, if the viewer takes them.
+    pub repair: Option<(u32, u8)>,
     /// The m-section's name.
     pub mid: String,
     /// The m-section's header extensions.
@@ -60,6 +62,8 @@ pub struct Counts {
     pub bytes: u64,
     /// Packets that left again because the viewer missed them.
     pub retransmitted: u64,
+    /// Repair packets that left.
+    pub repairs: u64,
     /// Packets that the viewer missed and that were not sent again: forgotten, sent again just now, or too many.
     pub nacks_refused: u64,
     /// Bytes that left as a part of probes, media included.
@@ -106,12 +110,13 @@ impl Sender {
     /// Has sent nothing yet. RTP time and send times count from `epoch`.
     pub fn new(epoch: Instant, video: Option<&VideoStream>, sound: Option<&SoundStream>) -> Self {
         let video = video.map(|of| {
-            let stream = |ssrc, payload_type, random| {
-                Stream::new(Kind::Video, payload_type, ssrc, &of.mid, &of.extensions, random)
+            let stream = |kind, (ssrc, payload_type), random| {
+                Stream::new(kind, payload_type, ssrc, &of.mid, &of.extensions, random)
             };
-            let rtx = of.rtx.map(|(ssrc, payload_type)| stream(ssrc, payload_type, of.random >> 48));
-            let pictures = stream(of.ssrc, of.payload_type, of.random >> 32);
-            Video::new(pictures, rtx, RtpClock::new(90_000, epoch, of.random))
+            let pictures = stream(Kind::Video, (of.ssrc, of.payload_type), of.random >> 32);
+            let rtx = of.rtx.map(|rtx| stream(Kind::Video, rtx, of.random >> 48));
+            let repairs = of.repair.map(|repair| stream(Kind::Repair, repair, of.random >> 40));
+            Video::new(pictures, rtx, repairs, RtpClock::new(90_000, epoch, of.random))
         });
         let sound = sound.map(|of| {
             let random = of.random >> 32;
@@ -149,7 +154,7 @@ impl Sender {
     }
 
     /// The viewer misses packets of the pictures with these sequence numbers (RFC 4585 section 6.2.1). Those that are kept
-    /// leave again, each at most once within `rtt` or 20 ms, and all together at most a quarter of what is sent.
+    /// leave again, each at most once within `rtt` or 20 ms, and all together at most half of what is sent.
     pub fn nack(&mut self, now: Instant, rtt: Duration, missing: &[u16]) {
         if let Some(video) = &mut self.video {
             video.forget(now);
@@ -166,29 +171,25 @@ impl Sender {
     }
 
     /// Writes the next packets, of at most `budget` bytes; if it is not 0 and less than the first of them has, that one. Sound
-    /// leaves without regard to the budget. `sent` hears of each packet with a transport-wide sequence number. `None`: nothing
-    /// waits, or there is no budget.
-    pub fn next_train(
-        &mut self,
-        now: Instant,
-        budget: usize,
-        seal: &mut dyn Seal,
-        sent: &mut dyn FnMut(Sent),
-    ) -> Option<Train<'_>> {
-        self.overhead = seal.overhead();
-        let mut train = Assembly::new(now, budget, &mut self.buffer, &mut self.session, seal, sent);
+    /// leaves without regard to the budget. `None`: nothing waits, or there is no budget.
+    pub fn next_train(&mut self, now: Instant, budget: usize, outlet: Outlet<'_>) -> Option<Train<'_>> {
+        self.overhead = outlet.seal.overhead();
+        let mut train = Assembly::new(now, budget, &mut self.buffer, &mut self.session, outlet);
         if let Some(sound) = self.sound.as_mut().filter(|sound| sound.waits()) {
             train.unpaced();
             sound.write(&mut train);
         } else if let Some(video) = &mut self.video {
             video.forget(now);
             self.counts.retransmitted += video.write_again(&mut train);
-            if !video.repeats() {
+            if let Some(repairs) = &mut video.repairs {
+                self.counts.repairs += repairs.write(&mut train);
+            }
+            if !video.mends() {
                 let finished = video.write_pictures(&mut train);
                 self.finished =
                     finished.map(|picture| (picture.unit, picture.since)).or(self.finished.take());
             }
-            if !video.repeats() && !video.waits() {
+            if !video.mends() && !video.waits() {
                 video.write_probe(&mut train);
             }
         }
@@ -202,7 +203,7 @@ impl Sender {
     pub fn waits(&self) -> bool {
         let video = self.video.as_ref();
         self.sound.as_ref().is_some_and(Sound::waits)
-            || video.is_some_and(|video| video.waits() || video.repeats())
+            || video.is_some_and(|video| video.waits() || video.mends())
             || self.session.probe.is_some()
     }
 
@@ -236,7 +237,8 @@ impl Sender {
         video.chain(self.sound.iter().map(|sound| (sound.stream.ssrc, sound.clock)))
     }
 
-    /// What sender reports say now of each stream on which something was sent: pictures, retransmissions, sound.
+    /// What sender reports say now of each stream on which something was sent: pictures, retransmissions,
+    /// What sender reports say now of each stream on which something was sent.
     pub fn reports(&self) -> impl Iterator<Item = StreamReport> + '_ {
         let video = self.video.iter().flat_map(|video| {
             // A retransmission carries the time of what it repeats (RFC 4588 section 4).

@@ -64,9 +64,9 @@ impl Sound {
     }
 
     /// Writes what waits. It is not paced: it is little, and late sound is lost sound.
-    pub fn write(&mut self, train: &mut Assembly<'_>) {
+    pub fn write(&mut self, train: &mut Assembly<'_, '_>) {
         while let Some(Waiting { frame, timestamp, marker }) = self.waiting.front() {
-            let body = Body::Sound(&frame.data);
+            let body = Body::Bytes(&frame.data);
             if !train.takes(&self.stream, &body) {
                 break;
             }

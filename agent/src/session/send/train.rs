@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{
     header::{Fields, Stamp},
     packet::{Body, Stream},
+    repairs::{Repair, Repairs},
 };
 
 /// Packets of one call: what the kernel cuts at most (UDP_MAX_SEGMENTS, 64 before Linux 6.9).
@@ -44,6 +45,16 @@ pub struct Sent {
     pub at: Instant,
     /// The probe that it is part of.
     pub probe: Option<u32>,
+}
+
+/// What packets pass on their way out.
+pub struct Outlet<'a> {
+    /// Encrypts them.
+    pub seal: &'a mut dyn Seal,
+    /// Makes repair packets, if the viewer takes them.
+    pub repair: Option<&'a mut dyn Repair>,
+    /// Hears of each that has a transport-wide sequence number.
+    pub sent: &'a mut dyn FnMut(Sent),
 }
 
 /// A burst that shows what the path carries.
@@ -98,7 +109,7 @@ pub struct Packet<'a> {
 }
 
 /// A train that is being put together.
-pub struct Assembly<'a> {
+pub struct Assembly<'a, 'o> {
     now: Instant,
     budget: usize,
     overhead: usize,
@@ -106,22 +117,20 @@ pub struct Assembly<'a> {
     segment: usize,
     count: usize,
     session: &'a mut Session,
-    seal: &'a mut dyn Seal,
-    sent: &'a mut dyn FnMut(Sent),
+    outlet: Outlet<'o>,
 }
 
-impl<'a> Assembly<'a> {
+impl<'a, 'o> Assembly<'a, 'o> {
     /// An empty one, in memory that was used before.
     pub fn new(
         now: Instant,
         budget: usize,
         data: &'a mut Vec<u8>,
         session: &'a mut Session,
-        seal: &'a mut dyn Seal,
-        sent: &'a mut dyn FnMut(Sent),
+        outlet: Outlet<'o>,
     ) -> Self {
         data.clear();
-        Self { now, budget, overhead: seal.overhead(), data, segment: 0, count: 0, session, seal, sent }
+        Self { now, budget, overhead: outlet.seal.overhead(), data, segment: 0, count: 0, session, outlet }
     }
 
     /// Lets what follows leave without regard to the budget.
@@ -160,6 +169,38 @@ impl<'a> Assembly<'a> {
 
     /// Adds the next packet of a stream.
     pub fn put(&mut self, stream: &mut Stream, packet: &Packet<'_>) -> Place {
+        let place = self.next(stream, packet);
+        let start = self.write(stream, packet, place);
+        self.seal(stream, start, place);
+        place
+    }
+
+    /// Adds the next packet of the pictures' own stream, which those of `repairs` repair.
+    pub fn put_protected(
+        &mut self,
+        stream: &mut Stream,
+        packet: &Packet<'_>,
+        repairs: Option<&mut Repairs>,
+    ) -> Place {
+        let place = self.next(stream, packet);
+        let start = self.write(stream, packet, place);
+        if let (Some(repairs), Some(repair)) = (repairs, &mut self.outlet.repair) {
+            repair.push(&self.data[start..]);
+            repairs.collect(&mut **repair);
+        }
+        self.seal(stream, start, place);
+        place
+    }
+
+    /// Adds a packet that was sent before, the same in each byte: the index makes the key stream, which must not encrypt two
+    /// different packets (RFC 3711 section 9.1, RFC 7714 section 8.4).
+    pub fn put_again(&mut self, stream: &mut Stream, packet: &Packet<'_>, place: Place) {
+        let start = self.write(stream, packet, place);
+        self.seal(stream, start, place);
+    }
+
+    /// Numbers a packet.
+    fn next(&mut self, stream: &mut Stream, packet: &Packet<'_>) -> Place {
         let length = self.length(stream, &packet.body);
         let stamp = match stream.header.stamp() {
             Stamp::None => 0,
@@ -175,23 +216,17 @@ impl<'a> Assembly<'a> {
                         self.session.probe = None;
                     }
                 }
-                (self.sent)(Sent { twcc, bytes: length, at: self.now, probe });
+                (self.outlet.sent)(Sent { twcc, bytes: length, at: self.now, probe });
                 twcc.into()
             }
         };
         let place = Place { index: stream.next, stamp };
         stream.next += 1;
-        self.write(stream, packet, place);
         place
     }
 
-    /// Adds a packet that was sent before, the same in each byte: the index makes the key stream, which must not encrypt two
-    /// different packets (RFC 3711 section 9.1, RFC 7714 section 8.4).
-    pub fn put_again(&mut self, stream: &mut Stream, packet: &Packet<'_>, place: Place) {
-        self.write(stream, packet, place);
-    }
-
-    fn write(&mut self, stream: &mut Stream, packet: &Packet<'_>, place: Place) {
+    /// Puts it behind the others as it is. Where it begins.
+    fn write(&mut self, stream: &mut Stream, packet: &Packet<'_>, place: Place) -> usize {
         stream.tally.packets += 1;
         stream.tally.octets += packet.body.octets() as u64;
         let start = self.data.len();
@@ -205,8 +240,13 @@ impl<'a> Assembly<'a> {
         };
         stream.header.write(self.data, &fields);
         packet.body.write(self.data);
+        start
+    }
+
+    /// Encrypts the one that begins there.
+    fn seal(&mut self, stream: &Stream, start: usize, place: Place) {
         self.data.resize(self.data.len() + self.overhead, 0);
-        self.seal.seal(&mut self.data[start..], stream.header.len(), place.index);
+        self.outlet.seal.seal(&mut self.data[start..], stream.header.len(), place.index);
         self.count += 1;
         if self.count == 1 {
             self.segment = self.data.len();

@@ -11,9 +11,12 @@ use super::{
     history::{Content, History, Kept},
     packet::{Body, Stream},
     pictures::{Pictures, Waiting},
+    repairs::Repairs,
     train::{Assembly, Packet, Place},
 };
 
+/// How often one packet is sent again: what was lost four times comes too late.
+const MAX_TIMES: u32 = 3;
 /// A packet is not sent again within this time, however short the round trip: requests of one receiver come in bursts.
 const MIN_REPEAT: Duration = Duration::from_millis(20);
 /// Padding of one packet: what its own count can say.
@@ -28,7 +31,9 @@ pub struct Video {
     pub stream: Stream,
     /// The stream of retransmissions (RFC 4588).
     pub rtx: Option<Stream>,
-    /// The clock of both.
+    /// The stream of repair packets.
+    pub repairs: Option<Repairs>,
+    /// The clock of all.
     pub clock: RtpClock,
     /// What waits.
     pub pictures: Pictures,
@@ -44,10 +49,11 @@ pub struct Video {
 
 impl Video {
     /// Nothing was sent yet.
-    pub fn new(stream: Stream, rtx: Option<Stream>, clock: RtpClock) -> Self {
+    pub fn new(stream: Stream, rtx: Option<Stream>, repairs: Option<Stream>, clock: RtpClock) -> Self {
         Self {
             stream,
             rtx,
+            repairs: repairs.map(Repairs::new),
             clock,
             pictures: Pictures::default(),
             history: History::default(),
@@ -58,9 +64,9 @@ impl Video {
         }
     }
 
-    /// Whether packets wait to be sent again.
-    pub fn repeats(&self) -> bool {
-        !self.again.is_empty()
+    /// Whether packets wait that mend what came before: they go before pictures.
+    pub fn mends(&self) -> bool {
+        !self.again.is_empty() || self.repairs.as_ref().is_some_and(Repairs::waits)
     }
 
     /// Whether pictures wait.
@@ -83,8 +89,11 @@ impl Video {
     fn ask(&mut self, now: Instant, pause: Duration, sequence: u16) -> bool {
         let Some(index) = self.history.find(sequence) else { return false };
         let Some(kept) = self.history.get_mut(index) else { return false };
+        // Doubled each time: some receivers ask for ever, also for what they have had, and would take all of the allowance.
+        let pause = pause * (1 << kept.times.saturating_sub(1).min(MAX_TIMES));
         let is_recent = kept.repeated.is_some_and(|at| now.saturating_duration_since(at) < pause);
-        if kept.asked || is_recent || !self.allowance.take(self.stream.header.len() + kept.content.length()) {
+        let is_enough = kept.times >= MAX_TIMES;
+        if kept.asked || is_recent || is_enough || !self.allowance.take(self.stream.header.len() + kept.content.length()) {
             return false;
         }
         kept.asked = true;
@@ -93,7 +102,7 @@ impl Video {
     }
 
     /// Writes what is to be sent again.
-    pub fn write_again(&mut self, train: &mut Assembly<'_>) -> u64 {
+    pub fn write_again(&mut self, train: &mut Assembly<'_, '_>) -> u64 {
         let mut written = 0;
         while let Some(&index) = self.again.front() {
             // Those that were forgotten meanwhile are not missed any more.
@@ -112,7 +121,7 @@ impl Video {
     }
 
     /// Writes pictures in their order. The last one of which everything has left now.
-    pub fn write_pictures(&mut self, train: &mut Assembly<'_>) -> Option<Waiting> {
+    pub fn write_pictures(&mut self, train: &mut Assembly<'_, '_>) -> Option<Waiting> {
         let mut finished = None;
         while let Some(Waiting { unit, left, timestamp, .. }) = self.pictures.front() {
             let payloads = unit.payloads();
@@ -124,7 +133,8 @@ impl Video {
             let (timestamp, marker) = (*timestamp, left + 1 == payloads.len());
             let content = Content::Picture(unit.clone(), *left);
             let bytes = payload.len();
-            let place = train.put(&mut self.stream, &Packet { timestamp, marker, level: 0, body });
+            let packet = Packet { timestamp, marker, level: 0, body };
+            let place = train.put_protected(&mut self.stream, &packet, self.repairs.as_mut());
             self.allowance.earn(bytes);
             self.keep(train.now(), place, (timestamp, marker), content);
             finished = self.pictures.left(bytes).or(finished);
@@ -136,12 +146,12 @@ impl Video {
         self.timestamp = Some(timestamp);
         self.probe_back = 0;
         let kept =
-            Kept { content, timestamp, marker, stamp: place.stamp, sent, repeated: None, asked: false };
+            Kept { content, timestamp, marker, stamp: place.stamp, sent, repeated: None, times: 0, asked: false };
         self.history.push(place.index, kept);
     }
 
     /// Fills up the probe under way with what costs the receiver nothing: packets that it has, or padding.
-    pub fn write_probe(&mut self, train: &mut Assembly<'_>) {
+    pub fn write_probe(&mut self, train: &mut Assembly<'_, '_>) {
         while train.probe().is_some() {
             let wrote = match self.rtx.is_some() {
                 true => self.probe_by_repeat(train),
@@ -154,7 +164,7 @@ impl Video {
     }
 
     /// On the stream of retransmissions. False if the train is full.
-    fn probe_by_repeat(&mut self, train: &mut Assembly<'_>) -> bool {
+    fn probe_by_repeat(&mut self, train: &mut Assembly<'_, '_>) -> bool {
         let Some(rtx) = &mut self.rtx else { return false };
         let index = self.history.newest().and_then(|newest| newest.checked_sub(self.probe_back));
         if let Some(index) = index
@@ -176,13 +186,13 @@ impl Video {
     }
 
     /// On the pictures' own stream: only between pictures, lest a receiver takes it for a part of one.
-    fn probe_by_padding(&mut self, train: &mut Assembly<'_>) -> bool {
+    fn probe_by_padding(&mut self, train: &mut Assembly<'_, '_>) -> bool {
         let timestamp = self.timestamp.unwrap_or_else(|| self.clock.at(train.now()));
         let packet = Packet { timestamp, marker: false, level: 0, body: Body::Padding(PADDING) };
         if self.pictures.has_begun() || !train.takes(&self.stream, &packet.body) {
             return false;
         }
-        let place = train.put(&mut self.stream, &packet);
+        let place = train.put_protected(&mut self.stream, &packet, self.repairs.as_mut());
         self.keep(train.now(), place, (timestamp, false), Content::Padding(PADDING));
         true
     }
@@ -190,7 +200,7 @@ impl Video {
 
 /// Sends a packet again: on the stream of retransmissions, or as it was where there is none. False if the train is full.
 fn repeat(
-    train: &mut Assembly<'_>,
+    train: &mut Assembly<'_, '_>,
     stream: &mut Stream,
     rtx: Option<&mut Stream>,
     index: u64,
@@ -217,5 +227,10 @@ fn repeat(
         _ => return false,
     }
     kept.repeated = Some(train.now());
+    kept.times += 1;
     true
 }
+
+#[cfg(test)]
+#[path = "video_tests.rs"]
+mod tests;

@@ -28,7 +28,7 @@ const EXTENSIONS: usize = 4 + 16;
 /// What a packet that repairs others has more: FlexFEC (draft-ietf-payload-flexible-fec-scheme-03 section 4.2) carries all
 /// that follows the RTP header of the packets that it protects, behind header extensions and up to 24 bytes of its own.
 /// RTX (RFC 4588 section 4) has 2 more.
-const REPAIR: usize = 12 + 24;
+const REPAIR: usize = 16 + 24;
 
 /// The longest payload in bytes with which no packet, be it a repair packet through a TURN server over IPv6, is longer
 /// than every path carries.
@@ -152,7 +152,7 @@ mod tests {
         let below = IP_UDP + CHANNEL_DATA + SRTP_TAG + RTP_HEADER + EXTENSIONS + MAX_PAYLOAD;
         assert!(below + 2 <= PATH, "with RTX");
         assert_eq!(below + REPAIR, PATH);
-        assert_eq!(MAX_PAYLOAD, 1144);
+        assert_eq!(MAX_PAYLOAD, 1140);
     }
 
     #[test]
