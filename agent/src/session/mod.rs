@@ -25,6 +25,7 @@ pub mod peer;
 mod remote;
 mod reports;
 mod roaming;
+pub mod srtp;
 mod stack;
 mod tracks;
 mod trickle;
