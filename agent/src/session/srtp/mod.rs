@@ -21,4 +21,6 @@ pub use profile::Profile;
 pub use srtcp::{Srtcp, SrtcpError};
 
 #[cfg(test)]
+mod stack_tests;
+#[cfg(test)]
 mod vector_tests;
