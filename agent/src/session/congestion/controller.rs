@@ -198,6 +198,8 @@ impl Controller {
             let seen = (now - newest.at) as f64 / 1e3;
             self.rtt = if seen < self.rtt { seen } else { self.rtt + (seen - self.rtt) * 0.02 };
         }
+        let limited = self.limited(now);
+        self.probing.suit(limited, self.rate.knows_the_link());
         let view = View {
             now,
             usage: self.trend.usage(),
@@ -210,7 +212,7 @@ impl Controller {
             full: self.delivery.full(),
             overflows: self.loss.overflows(),
             rtt: self.rtt / 1e3,
-            limited: self.limited(now),
+            limited,
             ceiling: self.ceiling(),
         };
         match self.rate.step(&view) {
@@ -305,7 +307,7 @@ impl Controller {
             return None;
         }
         let (target, ceiling) = (self.rate.target(), self.ceiling());
-        self.probing.begin(now, target, ceiling, self.rate.knows_the_link())
+        self.probing.begin(now, target, ceiling)
     }
 
     /// When [`Self::handle_timeout`] wants to be called, at the latest.
