@@ -134,6 +134,12 @@ impl Rate {
         self.target = self.clamped(bits.min(self.target));
     }
 
+    /// Another path: at most this, and no link is known.
+    pub fn restart(&mut self, bits: f64) {
+        self.capacity.forget();
+        self.lower(bits);
+    }
+
     /// A report came.
     pub fn step(&mut self, view: &View) -> Change {
         if self.drain.is_some() {
