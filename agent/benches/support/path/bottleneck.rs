@@ -57,7 +57,8 @@ impl Bottleneck {
             self.free_at = start + (packet.bytes as f64 * 8e6 / rate) as u64;
             let jitter = self.plan.jitter.as_micros() as f64;
             let late = jitter * (self.dice.roll() + self.dice.roll()) / 2.0;
-            let at = self.free_at + self.plan.rtt.as_micros() as u64 / 2 + late as u64;
+            let route = (Plan::at(&self.plan.route, start) * 1e3) as u64;
+            let at = self.free_at + route + self.plan.rtt.as_micros() as u64 / 2 + late as u64;
             self.last_out = self.last_out.max(at);
             let packet = Crossing { at: self.last_out, waited: start - packet.at, ..packet };
             if self.dice.roll() < self.plan.loss {

@@ -130,6 +130,21 @@ impl Measured {
         self.delays.iter().filter(|(at, _)| (from..to).contains(at)).map(|&(_, ms)| ms).fold(0.0, f64::max)
     }
 
+    /// Seconds after `from` from which on no packet waited longer than this, milliseconds; infinite: not by `to`.
+    pub fn queue_gone(&self, from: f64, to: f64, ms: f64) -> f64 {
+        // Three quiet seconds count: what comes later is the estimator trying for more.
+        let late =
+            self.delays.iter().filter(|(at, wait)| (from..to).contains(at) && *wait > ms).map(|&(at, _)| at);
+        let mut gone = from;
+        for at in late {
+            if at > gone + 3.0 {
+                break;
+            }
+            gone = at;
+        }
+        if gone + 3.0 > to { f64::INFINITY } else { gone - from }
+    }
+
     /// The wait that `share` of the packets had at most between two seconds, milliseconds.
     pub fn queue_share(&self, from: f64, to: f64, share: f64) -> f64 {
         let mut all: Vec<f64> =

@@ -81,6 +81,8 @@ pub struct Plan {
     /// From which second on the bottleneck has how many bits a second.
     pub rate: Vec<(f64, f64)>,
     pub rtt: Duration,
+    /// From which second on the way there takes how many milliseconds more.
+    pub route: Vec<(f64, f64)>,
     /// Room in the bottleneck: this time at its first rate.
     pub queue: Duration,
     /// Each packet is late by a random time around the half of this, in order.
@@ -106,6 +108,7 @@ impl Default for Plan {
         Self {
             rate: vec![(0.0, 3e6)],
             rtt: Duration::from_millis(40),
+            route: Vec::new(),
             queue: Duration::from_millis(200),
             jitter: Duration::ZERO,
             loss: 0.0,

@@ -11,6 +11,9 @@ const WRAP: i64 = 1 << 24;
 /// The viewer's clock may be this far from where it was expected: a report that waited, not a jump.
 const TOLERANCE: i64 = 10_000_000;
 
+/// No report spans more than this: its times contradict each other.
+const SPAN: i64 = 60_000_000;
+
 /// The viewer's clock, unwrapped.
 #[derive(Debug, Default)]
 pub struct ViewerClock {
@@ -81,6 +84,9 @@ pub fn read(report: &TransportLayerCc, reference: i64, mut each: impl FnMut(u16,
             Symbol::PacketReceivedSmallDelta | Symbol::PacketReceivedLargeDelta => match deltas.next() {
                 Some(delta) => {
                     clock = clock.saturating_add(delta.delta);
+                    if clock.saturating_sub(reference).saturating_abs() > SPAN {
+                        return false;
+                    }
                     Some(Arrived::At(clock))
                 }
                 None => return false,
@@ -163,6 +169,25 @@ mod tests {
         let mut seen = 0;
         read(&report, 0, |_, _| seen += 1);
         assert_eq!(seen, 3);
+    }
+
+    #[test]
+    fn times_that_span_more_than_a_minute_end_the_report() {
+        for far in [61_000_000, -61_000_000, i64::MAX, i64::MIN] {
+            let report = TransportLayerCc {
+                packet_status_count: 3,
+                packet_chunks: vec![PacketStatusChunk::RunLengthChunk(RunLengthChunk {
+                    packet_status_symbol: Symbol::PacketReceivedLargeDelta,
+                    run_length: 3,
+                    ..Default::default()
+                })],
+                recv_deltas: vec![delta(250), delta(far), delta(far)],
+                ..Default::default()
+            };
+            let mut seen = Vec::new();
+            read(&report, 0, |_, at| seen.push(at));
+            assert_eq!(seen, [Some(Arrived::At(250))], "{far}");
+        }
     }
 
     #[test]

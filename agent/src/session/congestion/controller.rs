@@ -44,6 +44,10 @@ const PROBE_AGAIN: i64 = 200_000;
 const RTT: f64 = 100.0;
 
 /// Estimates the path to one viewer. All methods take the time; it never goes back.
+///
+/// The driver tells of each packet ([`Self::sent`]) and each report; calls [`Self::handle_timeout`] when
+/// [`Self::poll_timeout`] says so; and after each report and timeout reads the target and the pacing rate and asks for a
+/// [`Self::probe`].
 pub struct Controller {
     began: Instant,
     rate: Rate,
@@ -63,6 +67,7 @@ pub struct Controller {
     rtt: f64,
     rtt_told: bool,
     demand: f64,
+    start: f64,
     max: f64,
     newest: Option<Newest>,
 }
@@ -96,6 +101,7 @@ impl Controller {
             rtt: RTT,
             rtt_told: false,
             demand: f64::INFINITY,
+            start: rate.target(),
             max: limits.max as f64,
             newest: None,
             rate,
@@ -198,6 +204,8 @@ impl Controller {
             let seen = (now - newest.at) as f64 / 1e3;
             self.rtt = if seen < self.rtt { seen } else { self.rtt + (seen - self.rtt) * 0.02 };
         }
+        let limited = self.limited(now);
+        self.probing.suit(limited, self.rate.knows_the_link());
         let view = View {
             now,
             usage: self.trend.usage(),
@@ -210,7 +218,7 @@ impl Controller {
             full: self.delivery.full(),
             overflows: self.loss.overflows(),
             rtt: self.rtt / 1e3,
-            limited: self.limited(now),
+            limited,
             ceiling: self.ceiling(),
         };
         match self.rate.step(&view) {
@@ -248,6 +256,21 @@ impl Controller {
         } else if rate > before * WORTH_MORE {
             // Jitter and loss make a free link look full: what gained so much deserves a second look.
             self.probing.ask(now + AGAIN, self.rate.target() * 2.0);
+        }
+    }
+
+    /// Packets take another path from now on: nothing measured on the old one holds. Begins anew at the start rate, with a
+    /// probe at the old one.
+    pub fn path_changed(&mut self, now: Instant) {
+        let now = self.micros(now);
+        let before = self.rate.target();
+        self.forget_times();
+        self.explained.clear();
+        self.loss.excuse(now);
+        self.rate.restart(self.start);
+        (self.rtt, self.rtt_told) = (RTT, false);
+        if self.rate.target() < before {
+            self.probing.ask(now, before);
         }
     }
 
@@ -305,7 +328,7 @@ impl Controller {
             return None;
         }
         let (target, ceiling) = (self.rate.target(), self.ceiling());
-        self.probing.begin(now, target, ceiling, self.rate.knows_the_link())
+        self.probing.begin(now, target, ceiling)
     }
 
     /// When [`Self::handle_timeout`] wants to be called, at the latest.

@@ -159,6 +159,25 @@ fn a_viewer_whose_clock_was_set_is_followed() {
     assert_eq!(least, 300_000);
 }
 
+#[test]
+fn on_another_path_it_begins_anew_and_asks_for_the_old_rate() {
+    let now = Instant::now();
+    let mut controller = Controller::new(now, LIMITS);
+    controller.remb(now, 400_000);
+    controller.remb(now, 2_000_000);
+    send(&mut controller, now, 0, 10, 10);
+    controller.feedback(now + ms(120), &came(0, 10, 1_000, 10));
+    let before = controller.target();
+    assert!(before > LIMITS.start);
+    controller.path_changed(now + ms(130));
+    assert_eq!(controller.target(), LIMITS.start);
+    assert_eq!(controller.probe(now + ms(130)).map(|probe| probe.rate), Some(before));
+    // The new path is 5 s longer: no queue.
+    send(&mut controller, now + ms(140), 10, 10, 10);
+    controller.feedback(now + ms(5_300), &came(10, 10, 1_080, 10));
+    assert!(controller.target() >= LIMITS.start);
+}
+
 fn symbol() -> impl Strategy<Value = SymbolTypeTcc> {
     prop::sample::select(vec![
         SymbolTypeTcc::PacketNotReceived,

@@ -14,6 +14,10 @@ const LEAST_FULL: i64 = 50_000;
 /// ... and over this at most.
 const MOST_FULL: i64 = 500_000;
 
+/// A look over this that shows less than [`CHANGED`] of the long one shows that the link has changed.
+const SHORT_FULL: i64 = 150_000;
+const CHANGED: f64 = 0.75;
+
 /// Bytes that passed the path over the viewer's time.
 pub struct Delivery {
     points: VecDeque<Point>,
@@ -75,7 +79,13 @@ impl Delivery {
     /// The rate over the time that the link has been full; none: it is not, or not for long enough to tell.
     pub fn full(&self) -> Option<f64> {
         let time = self.points.back()?.arrival - self.full_since?;
-        if time < LEAST_FULL { None } else { self.rate(time.min(MOST_FULL)) }
+        if time < LEAST_FULL {
+            return None;
+        }
+        let long = self.rate(time.min(MOST_FULL));
+        // Arrivals from a full link are even, so that a short look shows a change well before the long one.
+        let short = self.rate(time.min(SHORT_FULL));
+        if short? < long? * CHANGED { short } else { long }
     }
 
     /// Forgets: the viewer's clock jumped.

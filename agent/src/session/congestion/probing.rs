@@ -15,6 +15,11 @@ const LEAST_PACKETS: u32 = 4;
 const INTERVAL: i64 = 4_000_000;
 /// As long as the link was never seen full, they come this often, microseconds.
 const EARLY_INTERVAL: i64 = 1_200_000;
+/// ... until this many of them in a row brought nothing.
+const EARLY_TRIES: u32 = 5;
+/// While less is sent than the target allows, each probe that brings nothing doubles the interval, up to this: padding
+/// costs the viewer's data volume, and nobody waits for more.
+const LONGEST_INTERVAL: i64 = 32_000_000;
 /// A probe that is not answered by then is over, microseconds.
 const TIMEOUT: i64 = 1_500_000;
 /// A target this near to what is wanted needs no probe.
@@ -36,9 +41,17 @@ pub struct Outcome {
 /// The probe under way, and the next one.
 pub struct Probing {
     next_id: u32,
-    wanted: Option<f64>,
-    next_at: i64,
+    /// When and how fast the next one was asked for.
+    wanted: Option<(i64, f64)>,
+    /// When the last one began.
+    last: i64,
+    not_before: i64,
     active: Option<Active>,
+    /// Probes in a row that brought nothing.
+    fruitless: u32,
+    /// What [`Self::suit`] was told.
+    limited: bool,
+    known: bool,
 }
 
 struct Active {
@@ -55,20 +68,46 @@ struct Active {
 impl Probing {
     /// The first one is due as soon as anything is sent.
     pub fn new(start: f64) -> Self {
-        Self { next_id: 0, wanted: Some(start * FIRST), next_at: 0, active: None }
+        Self {
+            next_id: 0,
+            wanted: Some((0, start * FIRST)),
+            last: 0,
+            not_before: 0,
+            active: None,
+            fruitless: 0,
+            limited: false,
+            known: false,
+        }
     }
 
     /// Probes at this rate from `at` on.
     pub fn ask(&mut self, at: i64, rate: f64) {
-        self.wanted = Some(rate);
-        self.next_at = at;
+        self.wanted = Some((at, rate));
+        self.fruitless = 0;
+    }
+
+    /// How often probes go that nobody asked for: `limited`, less is sent than the target allows; `known`, the link was
+    /// seen full before.
+    pub fn suit(&mut self, limited: bool, known: bool) {
+        (self.limited, self.known) = (limited, known);
+    }
+
+    fn next_at(&self) -> i64 {
+        let interval = if !self.known && self.fruitless < EARLY_TRIES {
+            EARLY_INTERVAL
+        } else if self.limited {
+            (INTERVAL << self.fruitless.min(3)).min(LONGEST_INTERVAL)
+        } else {
+            INTERVAL
+        };
+        self.wanted.map_or(self.last + interval, |(at, _)| at).max(self.not_before)
     }
 
     /// When the probe under way is over or the next one may begin; none: nothing more is wanted.
     pub fn due(&self, target: f64, ceiling: f64) -> Option<i64> {
         match &self.active {
             Some(active) => Some(active.began + TIMEOUT),
-            None => (target * WORTH <= ceiling).then_some(self.next_at),
+            None => (target * WORTH <= ceiling).then(|| self.next_at()),
         }
     }
 
@@ -79,16 +118,16 @@ impl Probing {
 
     /// Not now: no sooner than this again.
     pub fn postpone(&mut self, until: i64) {
-        self.next_at = self.next_at.max(until);
+        self.not_before = until;
     }
 
-    /// The next probe, if it is time and of use: `ceiling` is all that is wanted, `known` that the link
-    /// was seen full before.
-    pub fn begin(&mut self, now: i64, target: f64, ceiling: f64, known: bool) -> Option<Probe> {
-        if self.active.is_some() || now < self.next_at || target * WORTH > ceiling {
+    /// The next probe, if it is time and of use: `ceiling` is all that is wanted.
+    pub fn begin(&mut self, now: i64, target: f64, ceiling: f64) -> Option<Probe> {
+        if self.active.is_some() || now < self.next_at() || target * WORTH > ceiling {
             return None;
         }
-        let rate = self.wanted.take().unwrap_or(target * NEXT).max(target * WORTH).min(ceiling);
+        let rate =
+            self.wanted.take().map_or(target * NEXT, |(_, rate)| rate).max(target * WORTH).min(ceiling);
         self.next_id = self.next_id.wrapping_add(1);
         let bytes = (rate / 8.0 * LENGTH).max(LEAST_BYTES) as usize;
         let probe = Probe { id: self.next_id, bytes, rate: rate as u64 };
@@ -101,7 +140,8 @@ impl Probing {
             departures: Line::default(),
             arrivals: Line::default(),
         });
-        self.next_at = now + if known { INTERVAL } else { EARLY_INTERVAL };
+        self.last = now;
+        self.fruitless = self.fruitless.saturating_add(1);
         Some(probe)
     }
 
@@ -191,7 +231,7 @@ mod tests {
     /// Sends a probe through a link of `link` bits a second, each packet `jitter(i)` microseconds late.
     fn through(link: f64, jitter: impl Fn(u64) -> i64) -> (Probe, Outcome) {
         let mut probing = Probing::new(1e6);
-        let probe = probing.begin(0, 1e6, 1e8, true).unwrap();
+        let probe = probing.begin(0, 1e6, 1e8).unwrap();
         let (mut before, mut free) = (0u64, 0.0f64);
         for i in 0.. {
             if before >= probe.bytes as u64 {
@@ -230,16 +270,34 @@ mod tests {
     #[test]
     fn a_probe_that_nobody_answers_is_over_after_a_while() {
         let mut probing = Probing::new(1e6);
-        assert!(probing.begin(0, 1e6, 1e8, true).is_some());
-        assert!(probing.begin(1, 1e6, 1e8, true).is_none());
+        probing.suit(false, true);
+        assert!(probing.begin(0, 1e6, 1e8).is_some());
+        assert!(probing.begin(1, 1e6, 1e8).is_none());
         assert_eq!(probing.judge(TIMEOUT, 0), None);
-        assert!(probing.begin(INTERVAL, 1e6, 1e8, true).is_some_and(|probe| probe.rate == 2_000_000));
+        assert!(probing.begin(INTERVAL, 1e6, 1e8).is_some_and(|probe| probe.rate == 2_000_000));
+    }
+
+    #[test]
+    fn while_little_is_sent_fruitless_probes_become_rare() {
+        let mut probing = Probing::new(1e6);
+        probing.suit(true, false);
+        let began: Vec<i64> = (0..2_000)
+            .map(|tenth| tenth * 100_000)
+            .filter(|&now| {
+                probing.judge(now, 0);
+                probing.begin(now, 1e6, 1e8).is_some()
+            })
+            .collect();
+        assert!((8..=14).contains(&began.len()), "{began:?}");
+        // As soon as more is sent, the pause is the usual one again.
+        probing.suit(false, true);
+        assert!(probing.due(1e6, 1e8).is_some_and(|due| due <= began[began.len() - 1] + INTERVAL));
     }
 
     #[test]
     fn nothing_is_probed_beyond_what_is_wanted() {
         let mut probing = Probing::new(1e6);
-        assert!(probing.begin(0, 1e6, 1.05e6, true).is_none());
-        assert!(probing.begin(0, 1e6, 2e6, true).is_some_and(|probe| probe.rate == 2_000_000));
+        assert!(probing.begin(0, 1e6, 1.05e6).is_none());
+        assert!(probing.begin(0, 1e6, 2e6).is_some_and(|probe| probe.rate == 2_000_000));
     }
 }

@@ -20,8 +20,10 @@ const DRAIN_TIME: f64 = 0.4;
 const LEAST: f64 = 0.3;
 /// The queue counts as gone, seconds.
 const DRAINED: f64 = 0.010;
-/// A queue that this much draining (microseconds) did not shorten is not ours.
-const FUTILE: i64 = 1_500_000;
+/// A packet sent this long (microseconds) after draining began meets a shorter queue, or the queue is not ours ...
+const FUTILE: i64 = 1_000_000;
+/// ... shorter than this part of what was expected when draining began.
+const SHORTER: f64 = 0.9;
 const LONGEST_DRAIN: i64 = 4_000_000;
 /// A full link that carries less than this part of the target has become narrower ...
 const NARROWER: f64 = 0.75;
@@ -90,7 +92,8 @@ pub struct Rate {
 struct Drain {
     began: i64,
     capacity: f64,
-    queue: f64,
+    /// The longest queue that was expected, seconds.
+    expected: f64,
     before: f64,
 }
 
@@ -131,6 +134,12 @@ impl Rate {
         self.target = self.clamped(bits.min(self.target));
     }
 
+    /// Another path: at most this, and no link is known.
+    pub fn restart(&mut self, bits: f64) {
+        self.capacity.forget();
+        self.lower(bits);
+    }
+
     /// A report came.
     pub fn step(&mut self, view: &View) -> Change {
         if self.drain.is_some() {
@@ -152,12 +161,9 @@ impl Rate {
     fn fall(&mut self, view: &View) -> Change {
         let measured = view.full.or(view.arriving).unwrap_or(self.target * BLIND).min(self.target);
         self.capacity.sample(measured);
-        self.drain = Some(Drain {
-            began: view.now,
-            capacity: measured.max(self.limits.0),
-            queue: view.queue,
-            before: self.target,
-        });
+        let capacity = measured.max(self.limits.0);
+        let expected = view.queue_at(capacity).max(view.queue);
+        self.drain = Some(Drain { began: view.now, capacity, expected, before: self.target });
         self.go_on_draining(view);
         Change::Fell
     }
@@ -165,14 +171,17 @@ impl Rate {
     /// The rate follows the queue that a packet sent now will meet: what is in flight counts, whatever the round trip.
     fn go_on_draining(&mut self, view: &View) -> Change {
         let Some(drain) = &mut self.drain else { return Change::None };
-        // As long as packets wait, what arrives is what the link carries; after that it is what we send.
-        if let Some(full) = view.full.filter(|_| !view.usage.flat) {
+        let sent = view.now - (view.in_flight.1 * 1e6) as i64;
+        // What was sent before, or grows in spite of draining, shows what the link carries. Later what arrives may just be
+        // what we send.
+        if let Some(full) = view.full.filter(|_| sent <= drain.began || view.queue > drain.expected * 1.1) {
             drain.capacity = full.min(drain.before).max(self.limits.0);
+            drain.expected = drain.expected.max(view.queue_at(drain.capacity)).max(view.queue);
         }
         let queue = view.queue_at(drain.capacity);
-        let age = view.now - drain.began;
-        let (capacity, before, began_with) = (drain.capacity, drain.before, drain.queue);
-        if queue > DRAINED && age < LONGEST_DRAIN && !(age > FUTILE && view.queue > began_with * 0.9) {
+        let futile = sent - drain.began > FUTILE && view.queue > drain.expected * SHORTER;
+        let (capacity, before, age) = (drain.capacity, drain.before, view.now - drain.began);
+        if queue > DRAINED && age < LONGEST_DRAIN && !futile {
             let share = (1.0 - queue / DRAIN_TIME).clamp(LEAST, KEEP);
             self.target = self.clamped(capacity * share);
             return Change::None;
@@ -180,11 +189,7 @@ impl Rate {
         self.drain = None;
         self.grown = view.now;
         self.target = self.clamped(capacity * KEEP);
-        if queue > DRAINED && view.queue > began_with * 0.9 {
-            Change::Futile(view.queue)
-        } else {
-            Change::Drained(before)
-        }
+        if futile { Change::Futile(view.queue) } else { Change::Drained(before) }
     }
 
     fn grow(&mut self, view: &View) {
@@ -292,6 +297,7 @@ mod tests {
         let full = View { usage: over, queue: 0.08, full: Some(2e6), ..view(0, 2e6) };
         rate.step(&full);
         assert_eq!(rate.step(&View { now: 1_000_000, ..full }), Change::None);
+        assert!(rate.target() > 1.5e6, "{}", rate.target());
         assert_eq!(rate.step(&View { now: 1_600_000, ..full }), Change::Futile(0.08));
     }
 }

@@ -1,8 +1,18 @@
 //! The goals of the estimate on a simulated path, in virtual time: one bottleneck, an encoder of 30 pictures a second.
 
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
-use super::simulation::{Measured, Plan};
+use rtc::rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, SymbolTypeTcc, TransportLayerCc,
+};
+
+use super::{
+    Packet,
+    simulation::{Estimator, Measured, Plan, ours},
+};
 
 const RTTS: [u64; 3] = [0, 40, 150];
 
@@ -131,7 +141,16 @@ fn a_camera_that_is_still_from_the_beginning_still_learns_what_its_path_carries(
         assert!(least >= 2.0e6 && most <= 4.8e6, "rtt {rtt}: {least} to {most}");
         // Asking costs little.
         let padding = flow.padding * flow.sent_rate(120.0);
-        assert!(padding <= 60_000.0, "rtt {rtt}: {padding} bits a second of padding");
+        assert!(padding <= 80_000.0, "rtt {rtt}: {padding} bits a second of padding");
+    });
+}
+
+#[test]
+fn a_longer_route_is_no_queue() {
+    let plan = Plan { route: vec![(0.0, 0.0), (20.0, 80.0)], seconds: 50.0, ..Plan::default() };
+    each_rtt(&plan, |rtt, flow| {
+        let used = flow.mean(30.0, 50.0) / 3e6;
+        assert!(used >= 0.85, "rtt {rtt}: {used}");
     });
 }
 
@@ -154,6 +173,68 @@ fn two_flows_share_within_a_factor_of_three() {
         let ratio = first.max(second) / first.min(second);
         assert!(ratio <= 3.0, "rtt {rtt}: {first} and {second}");
         assert!(first + second >= 0.85 * 4e6, "rtt {rtt}: {first} and {second}");
+    }
+}
+
+/// A download that fills any queue: more and more until something is lost.
+struct Greedy {
+    rate: f64,
+    reported: Option<Instant>,
+    fell: Option<Instant>,
+}
+
+impl Estimator for Greedy {
+    fn sent(&mut self, _packet: &Packet) {}
+
+    fn feedback(&mut self, now: Instant, report: &TransportLayerCc) {
+        let lost = report.packet_chunks.iter().any(|chunk| match chunk {
+            PacketStatusChunk::StatusVectorChunk(vector) => {
+                vector.symbol_list.contains(&SymbolTypeTcc::PacketNotReceived)
+            }
+            PacketStatusChunk::RunLengthChunk(_) => false,
+        });
+        let passed = self.reported.replace(now).map_or(0.0, |last| (now - last).as_secs_f64());
+        if !lost {
+            // A packet of 1200 bytes in a round trip of 150 ms.
+            self.rate += passed * 9_600.0 / 0.15;
+        } else if self.fell.is_none_or(|fell| now - fell > ms(200)) {
+            self.rate = (self.rate * 0.7).max(100_000.0);
+            self.fell = Some(now);
+        }
+    }
+
+    fn target(&self) -> u64 {
+        self.rate as u64
+    }
+
+    fn pacing_rate(&self) -> u64 {
+        (self.rate * 1.2) as u64
+    }
+}
+
+#[test]
+fn a_download_that_fills_the_queue_leaves_a_fifth_of_the_link() {
+    for queue in [50, 200, 500] {
+        let flows = Cell::new(0);
+        let make = |now: Instant| -> Box<dyn Estimator> {
+            flows.set(flows.get() + 1);
+            if flows.get() == 1 {
+                ours(now)
+            } else {
+                Box::new(Greedy { rate: 1e6, reported: None, fell: None })
+            }
+        };
+        let plan = Plan {
+            flows: vec![0.0, 10.0],
+            queue: ms(queue),
+            rate: vec![(0.0, 4e6)],
+            demand: vec![(0.0, 20e6)],
+            seconds: 80.0,
+            ..Plan::default()
+        };
+        let both = plan.run_with(&make);
+        let (ours, theirs) = (both[0].mean(30.0, 80.0), both[1].mean(30.0, 80.0));
+        assert!(ours >= 0.2 * 4e6 && theirs >= 0.05 * 4e6, "queue {queue}: {ours} and {theirs}");
     }
 }
 

@@ -82,7 +82,8 @@ impl Trend {
 
     /// Begins anew: what was seen was acted upon.
     pub fn clear(&mut self) {
-        *self = Self::new();
+        self.slices.clear();
+        self.open = None;
     }
 
     /// A line through the slices rises, and not by chance.
