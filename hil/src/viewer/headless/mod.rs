@@ -77,6 +77,9 @@ impl HeadlessViewer {
             ["watch", "--hub", &watch.hub, "--device", &watch.device, "--seconds", &seconds]
                 .map(OsString::from)
                 .to_vec();
+        if let Some(address) = watch.address {
+            args.extend(["--address".into(), address.to_string().into()]);
+        }
         args.extend(watch.relay_only.then(|| "--relay-only".into()));
         args.extend((!watch.retry).then(|| "--no-retry".into()));
         let spec = Spec {
