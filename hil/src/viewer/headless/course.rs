@@ -360,6 +360,9 @@ impl<T: FnMut(Event)> Course<T> {
                 self.tally.bytes(packet.payload.len());
                 self.tally.packet(packet.marshal_size());
                 self.picture(at, packet).await;
+                if self.wanted.until_picture && self.tally.has_seen() {
+                    return Some("there was a picture".into());
+                }
             }
             Told::Sound(at, packet) => {
                 self.tally.sound();

@@ -6,11 +6,13 @@
 //! the one to use.
 
 mod addresses;
+mod asking;
 mod assembler;
 pub mod cli;
 mod course;
 mod lips;
 mod mending;
+mod nack;
 mod peer;
 mod pictures;
 mod reports;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use rtc::{
     ice::mdns::MulticastDnsMode,
-    interceptor::{NackGeneratorBuilder, Slot},
+    interceptor::Slot,
     peer_connection::configuration::{
         RTCConfigurationBuilder, RTCOfferOptions, interceptor_registry::register_default_interceptors,
         media_engine::MediaEngine, setting_engine::SettingEngineBuilder,
@@ -30,7 +30,10 @@ use webrtc::{
     },
 };
 
-use super::reports::{Listening, Reports, SLOT};
+use super::{
+    nack::Nack,
+    reports::{Listening, Reports, SLOT},
+};
 
 /// What the stack may have to tell before we listen: a second of packets at 20 Mbit/s. More are dropped.
 const QUEUE: usize = 2048;
@@ -52,11 +55,6 @@ const ACCEPT_RELAY: Duration = Duration::from_millis(150);
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// Checks of a pair until it counts as failed: 10 s of them, for a device whose candidates are slow to be found.
 const MAX_CHECKS: u16 = 200;
-/// Missing packets are asked for at the next multiple of this, and then again: in the mean as soon as browsers do. The
-/// stack's own 100 ms would be felt.
-const NACK_AGAIN: Duration = Duration::from_millis(50);
-/// A packet is asked for so often. Chromium's number.
-const MAX_NACKS: u16 = 10;
 /// Candidates that come before the answer. The page keeps as many.
 const MAX_EARLY: usize = 64;
 
@@ -274,8 +272,8 @@ async fn build(
     let mut media = MediaEngine::default();
     media.register_default_codecs()?;
     let registry = register_default_interceptors(Registry::new(), &mut media)?;
-    let nack = NackGeneratorBuilder::new().with_interval(NACK_AGAIN).with_max_nacks_per_packet(MAX_NACKS);
-    let registry = registry.with(Slot::NackGenerator, nack.build()).with(SLOT, Listening::new(reports));
+    // The defaults are RTX, PLI and transport-wide feedback every 100 ms, as a browser has them, and a generator of NACKs.
+    let registry = registry.with(Slot::NackGenerator, Nack::default()).with(SLOT, Listening::new(reports));
     let is_relay = |url: &String| url.starts_with("turn");
     let has_relay = servers.iter().any(|server| server.urls.iter().any(is_relay));
     let policy = if relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
