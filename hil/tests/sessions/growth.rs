@@ -93,6 +93,8 @@ impl Agent {
             .env("P2PCAM_TELEMETRY_LISTEN", format!("127.0.0.1:{metrics}"))
             .env("P2PCAM_ICE_LOOPBACK", "true")
             .envs([("P2PCAM_VIDEO_WIDTH", "640"), ("P2PCAM_VIDEO_HEIGHT", "360"), ("P2PCAM_VIDEO_FPS", "15")])
+            // What was freed goes back at once (mallopt(3)): else memory is what all at a time once needed.
+            .envs([("MALLOC_ARENA_MAX", "1"), ("MALLOC_TRIM_THRESHOLD_", "0")])
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -100,18 +102,26 @@ impl Agent {
             .spawn()
             .expect("the agent starts");
         let agent = Self { child, http, metrics, state };
-        agent.until("the agent serves", || (!agent.metrics().is_empty()).then_some(()));
+        agent.until("the agent serves", || {
+            let serves = TcpStream::connect(("127.0.0.1", http)).is_ok() && !agent.metrics().is_empty();
+            (serves && agent.token().is_some()).then_some(())
+        });
         agent
+    }
+
+    /// The viewers' token, once it is made.
+    fn token(&self) -> Option<String> {
+        let token = fs::read_to_string(self.state.path().join("viewer-token")).ok()?.trim().to_owned();
+        (!token.is_empty()).then_some(token)
     }
 
     /// One that ends with its first picture.
     fn viewer(&self, program: &Path) -> Child {
-        let token = fs::read_to_string(self.state.path().join("viewer-token")).expect("the viewers' token");
         Command::new(program)
             .args(["watch", "--device", "cam", "--address", "127.0.0.1", "--until-picture"])
             .args(["--hub", &format!("127.0.0.1:{}", self.http)])
             .args(["--seconds", &PATIENCE.as_secs().to_string()])
-            .env("P2PCAM_VIEWER_TOKEN", token.trim())
+            .env("P2PCAM_VIEWER_TOKEN", self.token().expect("the viewers' token"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -187,7 +197,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// The agent beside the rig's program, or the one that `P2PCAM_AGENT` names.
+/// The agent beside the rig's program, or the one that `AGENT_UNDER_TEST` names.
 pub fn agent_program(viewer: &Path) -> PathBuf {
-    std::env::var_os("P2PCAM_AGENT").map_or_else(|| viewer.with_file_name("p2pcam-agent"), PathBuf::from)
+    std::env::var_os("AGENT_UNDER_TEST").map_or_else(|| viewer.with_file_name("p2pcam-agent"), PathBuf::from)
 }
