@@ -40,6 +40,16 @@ fn main() -> anyhow::Result<()> {
         drawn.push(median_ms(times));
     }
     println!("draw the pattern  {:>8.2}  {:>8.2}", drawn[0], drawn[1]);
+    let mut busy = Vec::new();
+    for (width, height, _) in sizes {
+        let pattern = PatternSource::busy(width, height, FPS, start)?;
+        let mut times = Vec::new();
+        for number in 0..PICTURES {
+            timed(&mut times, || pattern.draw(number, wall, start));
+        }
+        busy.push(median_ms(times));
+    }
+    println!("draw the busy one {:>8.2}  {:>8.2}", busy[0], busy[1]);
     for codec in [VideoCodec::H264, VideoCodec::Vp8] {
         let mut medians = Vec::new();
         for (clip, (width, height, bitrate)) in clips.iter().zip(sizes) {

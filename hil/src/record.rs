@@ -166,6 +166,34 @@ pub struct Measured {
     pub av_sync_ms: Option<f64>,
     /// Code and words of the error told.
     pub error: Option<String>,
+    /// Parts of the time that the scenario asks for, of each viewer.
+    #[serde(default)]
+    pub windows: Vec<MeasuredWindow>,
+}
+
+/// Figures of one viewer in a part of the time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredWindow {
+    /// Its name.
+    pub viewer: String,
+    /// From when, after anybody's first picture.
+    pub from_ms: f64,
+    /// Until when.
+    pub to_ms: f64,
+    /// Mean bitrate of pictures, RTP payload.
+    pub kbps: Option<f64>,
+    /// The same of pictures and sound, with RTP, UDP and IP headers.
+    pub wire_kbps: Option<f64>,
+    /// Its share of the line's rate.
+    pub utilisation: Option<f64>,
+    /// From the beginning until a second in which the rate that is wanted was reached.
+    pub reached_ms: Option<f64>,
+    /// Pictures a second.
+    pub pictures: Option<f64>,
+    /// The longest mean of a second from burnt-in clock to decoding.
+    pub delay_ms: Option<f64>,
+    /// Longest time without a picture.
+    pub longest_freeze_ms: Option<f64>,
 }
 
 /// As milliseconds.

@@ -125,6 +125,7 @@ impl World {
             device: DEVICE.into(),
             token: self.servers.viewer_token().into(),
             relay_only: false,
+            address: None,
             turn_ca: None,
             retry: true,
             time: Duration::from_secs(seconds),

@@ -46,8 +46,10 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
         "device.id" if !value.is_empty() && !is_device_id(value) => {
             Err("give 1 to 64 characters of A-Z a-z 0-9 - _ . ~".into())
         }
-        "video.source" => choice(value, &["auto", "pattern"], &["file:PATH", "v4l2:/dev/videoN"])
-            .and_then(|()| VideoSourceSpec::parse(value).map(drop).map_err(|error| error.to_string())),
+        "video.source" => {
+            choice(value, &["auto", "pattern", "pattern:busy"], &["file:PATH", "v4l2:/dev/videoN"])
+                .and_then(|()| VideoSourceSpec::parse(value).map(drop).map_err(|error| error.to_string()))
+        }
         "video.encoder" => {
             choice(value, &["auto", "mpp", "m2m", "passthrough", "openh264"], &["m2m:/dev/videoN"])
                 .and_then(|()| VideoEncoderSpec::parse(value).map(drop).map_err(|error| error.to_string()))
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!(text("video.source", "patern").unwrap_err(), "did you mean `pattern`?");
         assert_eq!(
             text("video.source", "file:").unwrap_err(),
-            "give auto, pattern, file:PATH, v4l2:/dev/videoN"
+            "give auto, pattern, pattern:busy, file:PATH, v4l2:/dev/videoN"
         );
         assert!(text("video.source", "v4l2:video0").unwrap_err().contains("v4l2:/dev/video0"));
         assert_eq!(text("signaling.link", "wss://hub.example/ws"), Ok(()));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VideoConfig {
-    /// `auto` (first camera, else the test pattern), `pattern`, `file:PATH` or `v4l2:/dev/videoN`.
+    /// `auto` (first camera, else the test pattern), `pattern`, `pattern:busy`, `file:PATH` or `v4l2:/dev/videoN`.
     pub source: String,
     /// `auto`, `mpp`, `m2m`, `m2m:/dev/videoN`, `passthrough` or `openh264`.
     pub encoder: String,
@@ -48,6 +48,8 @@ pub enum VideoSourceSpec {
     Auto,
     /// `pattern`: the test pattern.
     Pattern,
+    /// `pattern:busy`: the test pattern with moving noise, which takes all of an encoder's rate.
+    BusyPattern,
     /// `file:PATH`: a file, played again and again.
     File(PathBuf),
     /// `v4l2:DEVICE`: a camera.
@@ -66,7 +68,7 @@ pub struct BadVideoSource {
 impl VideoSourceSpec {
     /// Reads a specification. Blanks around it are ignored.
     pub fn parse(spec: &str) -> Result<Self, BadVideoSource> {
-        const FORMS: &str = "write auto, pattern, file:PATH or v4l2:/dev/videoN";
+        const FORMS: &str = "write auto, pattern, pattern:busy, file:PATH or v4l2:/dev/videoN";
         let bad = |advice: String| Err(BadVideoSource { spec: spec.into(), advice });
         let (kind, rest) = match spec.trim().split_once(':') {
             Some((kind, rest)) => (kind, Some(rest.trim())),
@@ -75,6 +77,7 @@ impl VideoSourceSpec {
         match (kind, rest) {
             ("auto", None) => Ok(Self::Auto),
             ("pattern", None) => Ok(Self::Pattern),
+            ("pattern", Some("busy")) => Ok(Self::BusyPattern),
             ("file", Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
             ("v4l2", Some(path)) if path.starts_with('/') => Ok(Self::V4l2(path.into())),
             ("v4l2", Some(name)) if name.starts_with("video") => {
@@ -84,7 +87,8 @@ impl VideoSourceSpec {
                 bad(format!("a camera is named with its whole path, v4l2:/dev/video{number}"))
             }
             ("file" | "v4l2", _) => bad(format!("the path is missing; {FORMS}")),
-            ("auto" | "pattern", Some(_)) => bad(format!("nothing comes after {kind}; {FORMS}")),
+            ("pattern", Some(_)) => bad(format!("there is pattern and pattern:busy; {FORMS}")),
+            ("auto", Some(_)) => bad(format!("nothing comes after {kind}; {FORMS}")),
             (path, None) if path.starts_with("/dev/video") => bad(format!("write v4l2:{path}")),
             (path, None) if path.contains(['/', '.']) => bad(format!("write file:{path}")),
             _ => bad(FORMS.into()),
@@ -97,6 +101,7 @@ impl fmt::Display for VideoSourceSpec {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Pattern => f.write_str("pattern"),
+            Self::BusyPattern => f.write_str("pattern:busy"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::V4l2(path) => write!(f, "v4l2:{}", path.display()),
         }
@@ -110,8 +115,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_four_forms_are_read_and_written_back() {
-        for spec in ["auto", "pattern", "file:/srv/a clip: one.mp4", "v4l2:/dev/video0"] {
+    fn all_forms_are_read_and_written_back() {
+        for spec in ["auto", "pattern", "pattern:busy", "file:/srv/a clip: one.mp4", "v4l2:/dev/video0"] {
             assert_eq!(VideoSourceSpec::parse(spec).map(|parsed| parsed.to_string()), Ok(spec.into()));
         }
         assert_eq!(VideoSourceSpec::parse(" file:clip.mp4 "), Ok(VideoSourceSpec::File("clip.mp4".into())));
@@ -126,7 +131,8 @@ mod tests {
             ("clip.mp4", "write file:clip.mp4"),
             ("file:", "path is missing"),
             ("v4l2", "path is missing"),
-            ("pattern:3", "nothing comes after pattern"),
+            ("pattern:3", "pattern:busy"),
+            ("auto:3", "nothing comes after auto"),
             ("webcam", "write auto, pattern"),
             ("", "write auto, pattern"),
         ] {

@@ -6,6 +6,7 @@
 //! is dropped without a word: IPv6 multicast, link-local addresses; IPv4 multicast reaches the endpoints of its segment.
 
 mod capture;
+mod lane;
 mod router;
 
 use std::{
@@ -24,6 +25,7 @@ use super::{
     wire::Faults,
 };
 pub use capture::{Captured, Direction};
+use lane::Lane;
 use router::{Fate, Router, longest};
 pub use router::{Plain, Policy, RouterCount, Translation};
 
@@ -50,6 +52,7 @@ struct Endpoint {
     segment: SegmentId,
     prefixes: Vec<IpNet>,
     capture: Option<capture::Ring>,
+    lanes: Vec<Lane>,
 }
 
 /// Who put a packet on a segment: it does not go back there.
@@ -91,7 +94,7 @@ impl Fabric {
     /// Puts an endpoint on a segment. It gets what is for these prefixes: a host's addresses in full length, or a
     /// network that is behind it. The longest one that fits wins.
     pub fn endpoint(&mut self, segment: SegmentId, prefixes: Vec<IpNet>) -> EndpointId {
-        self.endpoints.push(Endpoint { segment, prefixes, capture: None });
+        self.endpoints.push(Endpoint { segment, prefixes, capture: None, lanes: Vec::new() });
         EndpointId(self.endpoints.len() - 1)
     }
 
@@ -205,6 +208,11 @@ impl Fabric {
         (endpoint.segment, endpoint.prefixes) = (segment, prefixes);
     }
 
+    /// Gives one of an endpoint's addresses a line of its own: from it, and to it.
+    pub fn lane(&mut self, endpoint: EndpointId, address: IpAddr, up: Faults, down: Faults, seed: u64) {
+        self.endpoints[endpoint.0].lanes.push(Lane::new(address, up, down, seed));
+    }
+
     /// Keeps an endpoint's last packets in so many bytes of memory, from nothing; zero: keeps none any more.
     pub fn set_capture(&mut self, endpoint: EndpointId, limit_bytes: usize) {
         self.endpoints[endpoint.0].capture = (limit_bytes > 0).then(|| capture::Ring::new(limit_bytes));
@@ -232,7 +240,9 @@ impl Fabric {
             ring.push(&packet, Direction::Sent, now);
         }
         let segment = endpoint.segment;
-        self.route(segment, packet, Origin::Endpoint(from.0), now);
+        if let Some(packet) = lane::take(&mut endpoint.lanes, Direction::Sent, packet, now) {
+            self.route(segment, packet, Origin::Endpoint(from.0), now);
+        }
     }
 
     /// A packet for an endpoint that is due.
@@ -250,7 +260,9 @@ impl Fabric {
     /// When [`Self::receive`] may give the next packet.
     pub fn next_due(&self) -> Option<Instant> {
         let routers = self.routers.iter().flatten();
-        routers.flat_map(|router| [router.up.next_due(), router.down.next_due()]).flatten().min()
+        let lanes = self.endpoints.iter().flat_map(|endpoint| &endpoint.lanes).filter_map(Lane::next_due);
+        let routers = routers.flat_map(|router| [router.up.next_due(), router.down.next_due()]).flatten();
+        routers.chain(lanes).min()
     }
 
     /// How long to wait from now for the next packet; `None`: until one is sent.
@@ -269,7 +281,7 @@ impl Fabric {
     /// Takes from the wires what is due.
     fn advance(&mut self, now: Instant) {
         for _ in 0..MAX_HOPS {
-            let mut moved = false;
+            let mut moved = self.advance_lanes(now);
             for index in 0..self.routers.len() {
                 while let Some(router) = &mut self.routers[index]
                     && let Some(packet) = router.up.receive(now)
@@ -290,6 +302,23 @@ impl Fabric {
                 return;
             }
         }
+    }
+
+    /// Takes from the endpoints' own lines what is due; whether there was any.
+    fn advance_lanes(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        for index in 0..self.endpoints.len() {
+            while let Some((direction, packet)) = lane::due(&mut self.endpoints[index].lanes, now) {
+                moved = true;
+                match direction {
+                    Direction::Sent => {
+                        self.route(self.endpoints[index].segment, packet, Origin::Endpoint(index), now);
+                    }
+                    Direction::Received => self.hand_over(EndpointId(index), packet),
+                }
+            }
+        }
+        moved
     }
 
     /// Where a packet goes from a segment.
@@ -338,7 +367,13 @@ impl Fabric {
             return;
         }
         let (index, fate) = match self.next(segment, to, from) {
-            Some(Next::Endpoint(index)) => return self.deliver(EndpointId(index), packet),
+            Some(Next::Endpoint(index)) => {
+                let lanes = &mut self.endpoints[index].lanes;
+                if let Some(packet) = lane::take(lanes, Direction::Received, packet, now) {
+                    self.hand_over(EndpointId(index), packet);
+                }
+                return;
+            }
             Some(Next::Down(index) | Next::Up(index)) if !packet::decrement_ttl(&mut packet) => {
                 (index, Fate::Unplugged)
             }
@@ -360,7 +395,7 @@ impl Fabric {
         };
         let others: Vec<_> = self.endpoints.iter().enumerate().filter_map(here).collect();
         for other in others {
-            self.deliver(other, packet.to_vec());
+            self.hand_over(other, packet.to_vec());
         }
     }
 
@@ -375,7 +410,7 @@ impl Fabric {
         }
     }
 
-    fn deliver(&mut self, to: EndpointId, packet: Vec<u8>) {
+    fn hand_over(&mut self, to: EndpointId, packet: Vec<u8>) {
         if self.ready.len() < MAX_READY {
             self.ready.push_back((to, packet));
         } else {

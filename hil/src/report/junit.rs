@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{RunInfo, compare::label, units};
-use crate::record::{Measured, Outcome, Record};
+use crate::record::{Measured, MeasuredWindow, Outcome, Record};
 
 /// The file's text.
 pub(super) fn text(run: &RunInfo, records: &[Record]) -> io::Result<String> {
@@ -82,7 +82,24 @@ pub(super) fn figures(measured: &Measured) -> Vec<(&'static str, String)> {
         ("sound and picture", measured.av_sync_ms.map(units::millis)),
         ("error told", measured.error.clone()),
     ];
-    figures.into_iter().filter_map(|(what, value)| Some((what, value?))).collect()
+    let windows = measured.windows.iter().map(|found| ("window", window(found)));
+    figures.into_iter().filter_map(|(what, value)| Some((what, value?))).chain(windows).collect()
+}
+
+/// A part of the time, in words.
+fn window(found: &MeasuredWindow) -> String {
+    let span = format!("{} to {}", units::millis(found.from_ms), units::millis(found.to_ms));
+    let figures = [
+        found.kbps.map(|kbps| format!("pictures {}", units::kbps(kbps))),
+        found.wire_kbps.map(|kbps| format!("with sound and headers {}", units::kbps(kbps))),
+        found.utilisation.map(|share| format!("{:.0} % of the line", share * 1e2)),
+        found.reached_ms.map(|after| format!("rate reached after {}", units::millis(after))),
+        found.pictures.map(|pictures| format!("{pictures:.1} pictures a second")),
+        found.delay_ms.map(|delay| format!("up to {} old", units::millis(delay))),
+        found.longest_freeze_ms.map(|freeze| format!("longest freeze {}", units::millis(freeze))),
+    ];
+    let figures: Vec<_> = figures.into_iter().flatten().collect();
+    format!("{span}, {}: {}", found.viewer, figures.join(", "))
 }
 
 /// Milliseconds as a time; none or nonsense is zero.

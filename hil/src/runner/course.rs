@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::acts::{Act, Acts, timetable};
 use crate::{
     board::Board,
-    lab::Lab,
+    lab::{Lab, build::own},
     record::{Artefact, LineSample, Seen, Step, ms},
     scenario::{
         disturbs,
@@ -80,6 +80,7 @@ pub async fn run(plan: &Plan, cast: Cast<'_>) -> Outcome {
             device: device.into(),
             token: servers.viewer_token().into(),
             relay_only: viewer.relay_only,
+            address: viewer.line.map(|_| own(n)),
             turn_ca: servers.turn_ca().map(str::to_owned),
             time: plan.time.saturating_sub(viewer.at),
             folder: folder.into(),

@@ -24,6 +24,11 @@ pub fn allow(plan: &Plan, slower: f64) -> Plan {
     for limit in [&mut expect.first_picture, &mut expect.longest_freeze, &mut expect.recovered_within] {
         *limit = limit.map(|limit: Duration| limit.mul_f64(slower));
     }
+    for window in &mut plan.windows {
+        for limit in [&mut window.within, &mut window.delay, &mut window.longest_freeze] {
+            *limit = limit.map(|limit: Duration| limit.mul_f64(slower));
+        }
+    }
     plan
 }
 

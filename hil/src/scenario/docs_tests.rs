@@ -84,6 +84,7 @@ fn the_documentation_has_every_key_that_the_reader_knows_and_no_other() {
         ("`[board]`: the device", &keys::BOARD),
         ("`[[viewers]]`: who watches", &keys::VIEWERS),
         ("`[[event]]`: what happens", &keys::EVENT),
+        ("`[[window]]`: what must be seen in a part of the time", &keys::WINDOW),
         ("`[expect]`: what must be seen", &keys::EXPECT),
     ] {
         assert_eq!(known(heading), keys.keys, "under \"{heading}\"");

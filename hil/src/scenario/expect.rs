@@ -46,7 +46,7 @@ pub(super) fn read(notes: &mut Notes, top: &Section<'_>) -> Expect {
 }
 
 /// `["500kbit", "3Mbit"]`, as kilobits.
-fn bitrate(notes: &mut Notes, section: &Section<'_>) -> Option<(f64, f64)> {
+pub(super) fn bitrate(notes: &mut Notes, section: &Section<'_>) -> Option<(f64, f64)> {
     let form = "a list of the least and the most, as in [\"500kbit\", \"3Mbit\"]";
     let nodes = section.list(notes, "bitrate", "two rates: the least and the most");
     if !section.has("bitrate")

@@ -42,6 +42,7 @@ fn event(time: impl Strategy<Value = f64> + Clone) -> impl Strategy<Value = Even
                 numbers_missing: 0,
                 av_ms,
                 glass_ms: None,
+                wire_kbps: None,
             }
         ),
         (time.clone(), words, "\\PC{0,8}").prop_map(|(ms, code, message)| Event::Error { ms, code, message }),

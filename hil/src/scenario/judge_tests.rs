@@ -19,6 +19,7 @@ fn second(ms: f64, pictures: u32, longest_gap_ms: f64) -> Event {
         numbers_missing: 0,
         av_ms: Some(-30.0),
         glass_ms: None,
+        wire_kbps: None,
     }
 }
 
@@ -345,6 +346,7 @@ fn bitrate_and_sound_are_held_to_their_limits() {
             numbers_missing: 0,
             av_ms: None,
             glass_ms: None,
+            wire_kbps: None,
         },
         event => event,
     });
@@ -385,3 +387,6 @@ fn an_agent_that_does_not_start_is_the_devices_fault_unless_the_rig_has_one() {
     assert_eq!(verdict.outcome, Outcome::RigFault);
     assert_eq!(verdict.reasons, ["the hub: it should be an answer, and is none"]);
 }
+
+#[path = "judge_window_tests.rs"]
+mod windows;

@@ -23,6 +23,7 @@ pub(super) const TOP: Keys = Keys {
         "board",
         "viewers",
         "event",
+        "window",
         "expect",
     ],
 };
@@ -48,9 +49,24 @@ pub(super) const SERVERS: Keys =
     Keys { name: "[servers]", keys: &["stun", "turn", "turn-port", "turns-port"] };
 pub(super) const BOARD: Keys = Keys { name: "[board]", keys: &["only", "config"] };
 pub(super) const VIEWERS: Keys =
-    Keys { name: "[[viewers]]", keys: &["name", "kind", "at", "relay-only", "count"] };
+    Keys { name: "[[viewers]]", keys: &["name", "kind", "at", "relay-only", "count", "line"] };
 pub(super) const EVENT: Keys =
     Keys { name: "[[event]]", keys: &["at", "do", "side", "lasts", "line", "server", "by"] };
+pub(super) const WINDOW: Keys = Keys {
+    name: "[[window]]",
+    keys: &[
+        "from",
+        "to",
+        "viewer",
+        "utilisation",
+        "reaches",
+        "within",
+        "bitrate",
+        "pictures",
+        "delay",
+        "longest-freeze",
+    ],
+};
 pub(super) const EXPECT: Keys = Keys {
     name: "[expect]",
     keys: &[
@@ -66,9 +82,9 @@ pub(super) const EXPECT: Keys = Keys {
 };
 
 /// All tables, in the order of the documentation.
-pub(super) const TABLES: [&Keys; 14] = [
+pub(super) const TABLES: [&Keys; 15] = [
     &TOP, &DEVICE, &VIEWER, &SPARE, &ROUTER, &FORWARD, &LINE, &DIRECTION, &BURSTS, &SERVERS, &BOARD,
-    &VIEWERS, &EVENT, &EXPECT,
+    &VIEWERS, &EVENT, &WINDOW, &EXPECT,
 ];
 
 /// The table that a key belongs in, if it is but one of those with a header of their own.

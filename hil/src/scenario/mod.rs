@@ -21,6 +21,7 @@ mod suited;
 mod table;
 mod units;
 mod viewers;
+pub mod window;
 
 pub use allowance::{allow, slowness};
 pub use judge::{disturbs, judge, judge_checks};

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::Serialize;
 
+use super::window::Window;
 use crate::lab::{fabric::Policy, nat::Behaviour, packet::Protocol, wire::Faults};
 
 /// A whole scenario.
@@ -34,6 +35,8 @@ pub struct Plan {
     pub viewers: Vec<ViewerPlan>,
     /// By time.
     pub events: Vec<TimedEvent>,
+    /// What must be seen in parts of the time.
+    pub windows: Vec<Window>,
     /// What must be seen.
     pub expect: Expect,
     /// A fault planted to prove that the rig finds it.
@@ -184,6 +187,8 @@ pub struct ViewerPlan {
     pub at: Duration,
     /// Uses relays only.
     pub relay_only: bool,
+    /// A line of its own behind the side's router: from the viewer, and to it.
+    pub line: Option<(Faults, Faults)>,
 }
 
 /// What watches.

@@ -14,7 +14,7 @@ use super::{
     sense::{self, Read},
     side,
     table::{self, Notes, Section},
-    viewers,
+    viewers, window,
 };
 
 /// Longest scenario file in bytes: far more than a person writes.
@@ -84,6 +84,7 @@ fn plan<'a>(notes: &mut Notes, tree: &'a DeTable<'a>, document: &Table, file: &s
     let (board, board_known) = whole(notes, |notes| board::read(notes, &top, document));
     let (viewers, viewers_known) = whole(notes, |notes| viewers::read(notes, &top));
     let (events, events_known) = whole(notes, |notes| event::read(notes, &top));
+    let windows = window::read(notes, &top);
     let (expect, expect_known) = whole(notes, |notes| expect::read(notes, &top));
     let (events, event_places) = events.into_iter().unzip();
     let plan = Plan {
@@ -98,6 +99,7 @@ fn plan<'a>(notes: &mut Notes, tree: &'a DeTable<'a>, document: &Table, file: &s
         board,
         viewers,
         events,
+        windows,
         expect,
         plant: None,
     };

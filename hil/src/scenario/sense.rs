@@ -9,7 +9,7 @@ use super::{
     problem::Trouble,
     suited::unsuited,
     table::{Notes, Section},
-    units,
+    units, window,
 };
 
 /// Where the hub listens.
@@ -61,6 +61,10 @@ pub(super) fn check(notes: &mut Notes, read: &Read<'_>) {
     }
     if read.expect && read.sides && read.servers && read.viewers {
         paths::check(notes, read);
+    }
+    window::check(notes, read);
+    if read.viewers && read.sides {
+        own_lines(notes, read);
     }
     if read.viewers && read.time {
         starts(notes, read);
@@ -313,6 +317,23 @@ fn expectations(notes: &mut Notes, read: &Read<'_>) {
             .hint("add an [[event]] that disturbs (docs/scenarios.md), or leave it out");
         notes.add(read.place("expect", "recovered-within"), trouble);
     }
+}
+
+/// A line of one viewer's own leads to an address of its own, behind the router of the others.
+fn own_lines(notes: &mut Notes, read: &Read<'_>) {
+    let side = &read.plan.viewer;
+    if read.plan.viewers.iter().all(|viewer| viewer.line.is_none()) {
+        return;
+    }
+    let needs = match side {
+        side if side.network != Network::Ipv4 => "an IPv4 network",
+        side if side.uplink.routers.is_empty() => "a router",
+        side if side.spare.is_some() => "no spare uplink",
+        _ => return,
+    };
+    let place = read.top.node("viewers").map_or(0..0, toml::Spanned::span);
+    let what = format!("for a viewer with a `line` of its own the side [viewer] needs {needs}");
+    notes.add(place, Trouble::new(what));
 }
 
 /// Who comes must have time to see something.

@@ -41,6 +41,7 @@ impl Plan {
             kind: ViewerKind::Headless,
             at: Duration::ZERO,
             relay_only: false,
+            line: None,
         }];
         Self {
             name: "simple".into(),
@@ -54,6 +55,7 @@ impl Plan {
             board: BoardPlan::default(),
             viewers,
             events: Vec::new(),
+            windows: Vec::new(),
             expect: Expect::default(),
             plant: None,
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    keys,
+    keys, line,
     plan::{ViewerKind, ViewerPlan},
     problem::{Trouble, shown},
     table::{Notes, Section},
@@ -34,6 +34,12 @@ pub(super) fn read(notes: &mut Notes, top: &Section<'_>) -> Vec<ViewerPlan> {
         let kind = section.word(notes, "kind", &KINDS).unwrap_or_default();
         let at = section.time(notes, "at", Duration::ZERO..=LATEST).unwrap_or_default();
         let relay_only = section.switch(notes, "relay-only").unwrap_or_default();
+        let line = section.node("line").map(|node| line::read(notes, "line", node));
+        if section.has("line") && kind == ViewerKind::Chromium {
+            let trouble = Trouble::new("Chromium cannot have a `line` of its own")
+                .hint("give the side one, in [viewer], or take a headless viewer");
+            notes.add(section.place("line"), trouble);
+        }
         let count = section.whole(notes, "count", 1..=i64::MAX).unwrap_or(1);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let within = total.saturating_add(count) <= MAX_VIEWERS;
@@ -52,7 +58,7 @@ pub(super) fn read(notes: &mut Notes, top: &Section<'_>) -> Vec<ViewerPlan> {
                     .hint("give each a `name` of its own");
                 notes.add(section.place("name"), trouble);
             }
-            viewers.push(ViewerPlan { name, kind, at, relay_only });
+            viewers.push(ViewerPlan { name, kind, at, relay_only, line });
         }
     }
     if viewers.is_empty() {
@@ -61,6 +67,7 @@ pub(super) fn read(notes: &mut Notes, top: &Section<'_>) -> Vec<ViewerPlan> {
             kind: ViewerKind::default(),
             at: Duration::ZERO,
             relay_only: false,
+            line: None,
         });
     }
     viewers

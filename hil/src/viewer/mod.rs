@@ -5,6 +5,7 @@ pub mod headless;
 mod lines;
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,6 +29,8 @@ pub struct Watch {
     pub token: String,
     /// Uses relays only.
     pub relay_only: bool,
+    /// The own address that its line leads to; `None`: all there are.
+    pub address: Option<Ipv4Addr>,
     /// PEM certificate that `turns:` servers are to be trusted by.
     pub turn_ca: Option<String>,
     /// Goes on as a person would: after a session that had a picture and broke, it asks for another one.
@@ -153,6 +156,9 @@ pub enum Event {
         /// Mean time from the pictures' burnt-in clock to their decoding in milliseconds. It means something only where
         /// device and viewer have one clock.
         glass_ms: Option<f64>,
+        /// Kilobits a second of pictures and sound, with RTP, UDP and IPv4 headers.
+        #[serde(default)]
+        wire_kbps: Option<f64>,
     },
     /// The device or the hub said why it does not go on.
     Error {

@@ -60,6 +60,7 @@ fn event() -> impl Strategy<Value = Event> {
                 numbers_missing,
                 av_ms,
                 glass_ms: av_ms,
+                wire_kbps: None,
             }
         ),
         (figure(), words(), words()).prop_map(|(ms, code, message)| Event::Error { ms, code, message }),
@@ -86,6 +87,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
                 kbps: figures[4],
                 av_sync_ms: figures[5],
                 error,
+                windows: Vec::new(),
             });
     (outcome, measured, vec(words(), 0..3)).prop_map(|(outcome, measured, reasons)| Verdict {
         outcome,

@@ -207,6 +207,7 @@ fn seen(
                 numbers_missing: 0,
                 av_ms: Some(-8.0),
                 glass_ms: Some(112.0),
+                wire_kbps: None,
             });
         }
     } else {
@@ -351,6 +352,7 @@ fn measured(path: &str, first: f64, freeze: f64, recovery_ms: Option<f64>) -> Me
         kbps: Some(1452.0),
         av_sync_ms: Some(12.0),
         error: None,
+        windows: Vec::new(),
     }
 }
 

@@ -207,6 +207,7 @@ proptest! {
                 numbers_missing: 0,
                 av_ms: None,
                 glass_ms: None,
+                wire_kbps: None,
             });
             seen.events.push(Event::Freeze { ms: odd, lasted_ms: odd });
         }

@@ -52,6 +52,11 @@ impl Picture {
         &self.y
     }
 
+    /// A row of the luma plane.
+    pub fn luma_row_mut(&mut self, y: usize) -> &mut [u8] {
+        &mut self.y[y * self.width..][..self.width]
+    }
+
     /// Fills a rectangle. Chroma has half the resolution: odd edges take in the neighbouring pixel's colour.
     pub fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, Yuv(luma, u, v): Yuv) {
         let (x1, y1) = (x.saturating_add(width).min(self.width), y.saturating_add(height).min(self.height));

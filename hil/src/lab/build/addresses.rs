@@ -95,6 +95,12 @@ pub(super) fn host(side: SideName, uplink: usize) -> Ipv4Addr {
     Ipv4Addr::new(192, 168, network(side, uplink), 2)
 }
 
+/// The address, behind the first uplink, of a viewer that has a line of its own.
+pub fn own(viewer: usize) -> Ipv4Addr {
+    // A scenario has at most 64 viewers.
+    Ipv4Addr::new(192, 168, network(SideName::Viewer, 0), 10 + viewer as u8)
+}
+
 /// The same in IPv6.
 pub(super) fn host6(side: SideName, uplink: usize) -> Ipv6Addr {
     let mut segments = network6(side, uplink).addr().segments();

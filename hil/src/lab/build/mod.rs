@@ -8,7 +8,7 @@ pub mod taken;
 mod uplink;
 mod wiring;
 
-pub use addresses::{Addresses, HostAddresses, INTERNET, INTERNET6, Lan};
+pub use addresses::{Addresses, HostAddresses, INTERNET, INTERNET6, Lan, own};
 pub(super) use events::{LineState, whose};
 
 use std::{

@@ -139,7 +139,8 @@ impl Wiring {
             SideWiring { host, uplinks, current: 0, next_wan: addresses::FIRST_CHANGED_WAN }
         };
         let device = side(SideName::Device, hosts[0], &plan.device, device_host == DeviceHost::Lan);
-        let viewer = side(SideName::Viewer, hosts[1], &plan.viewer, false);
+        let mut viewer = side(SideName::Viewer, hosts[1], &plan.viewer, false);
+        viewer.own_lines(&mut fabric, plan);
         let carrier = cgn.map(|_| addresses::CARRIER);
         let wiring = Self { internet, device, viewer, carrier, linux };
         for name in [SideName::Device, SideName::Viewer] {
@@ -166,6 +167,18 @@ impl Wiring {
 }
 
 impl SideWiring {
+    /// Gives viewers with a line of their own an address that has it.
+    fn own_lines(&mut self, fabric: &mut Fabric, plan: &Plan) {
+        for (number, viewer) in plan.viewers.iter().enumerate() {
+            let Some((up, down)) = viewer.line else { continue };
+            let own = addresses::own(number);
+            fabric.lane(self.host, own.into(), up, down, plan.seed.wrapping_add(number as u64));
+            let uplink = &mut self.uplinks[0];
+            uplink.addresses.push(Ipv4Net::new_assert(own, addresses::LAN_PREFIX).into());
+            uplink.prefixes.push(Ipv4Net::from(own).into());
+        }
+    }
+
     /// The uplink in use.
     pub fn uplink(&self) -> &UplinkWiring {
         &self.uplinks[self.current]

@@ -4,6 +4,7 @@
 
 mod stills;
 mod watched;
+mod windows;
 
 use std::time::Duration;
 
@@ -45,8 +46,14 @@ pub fn judge(
     seen: &[Seen],
 ) -> Verdict {
     let allowed = ms(plan.expect.recovered_within.unwrap_or(RECOVERY));
-    let watched: Vec<_> = seen.iter().map(|seen| Watched::new(seen, steps, allowed)).collect();
-    let measured = measured(&plan.expect, &watched);
+    let mut watched: Vec<_> = seen.iter().map(|seen| Watched::new(seen, steps, allowed)).collect();
+    let firsts =
+        watched.iter().zip(seen).filter_map(|(viewer, seen)| Some(viewer.first_picture? + seen.offset_ms));
+    let anchor = firsts.fold(f64::INFINITY, f64::min);
+    for (viewer, seen) in watched.iter_mut().zip(seen) {
+        viewer.anchor = anchor - seen.offset_ms;
+    }
+    let measured = measured(plan, &watched);
 
     let mut reasons: Vec<_> = checks_before.iter().chain(checks_after).filter_map(broken).collect();
     reasons.extend(not_done(plan, steps, &watched));
@@ -67,6 +74,10 @@ pub fn judge(
         } else {
             with_path(plan, viewer)
         };
+        if viewer.first_picture.is_some() {
+            let windows = windows::of(plan, viewer);
+            reasons.extend(windows.iter().flat_map(|(window, found)| windows::reasons(window, found)));
+        }
         reasons.extend(errors(&plan.expect, viewer));
         reasons
     });
@@ -254,7 +265,8 @@ fn errors(expect: &Expect, viewer: &Watched<'_>) -> Vec<String> {
 }
 
 /// Figures of the worst viewer.
-fn measured(expect: &Expect, watched: &[Watched<'_>]) -> Measured {
+fn measured(plan: &Plan, watched: &[Watched<'_>]) -> Measured {
+    let expect = &plan.expect;
     let most = |figure: &dyn Fn(&Watched<'_>) -> Option<f64>| {
         watched.iter().filter_map(figure).max_by(|a, b| a.total_cmp(b))
     };
@@ -276,6 +288,11 @@ fn measured(expect: &Expect, watched: &[Watched<'_>]) -> Measured {
         }),
         kbps: watched.iter().filter_map(|viewer| viewer.kbps).max_by(|a, b| off(*a).total_cmp(&off(*b))),
         av_sync_ms: most(&|viewer| viewer.av),
+        windows: watched
+            .iter()
+            .flat_map(|viewer| windows::of(plan, viewer))
+            .map(|(_, found)| found)
+            .collect(),
         error: told.map(|(_, code, message)| error(code, message)).next(),
     }
 }

@@ -109,6 +109,12 @@ impl Stills {
         known.chain(between).fold(0.0, f64::max)
     }
 
+    /// The longest one within a part of the time.
+    pub(super) fn longest_within(&self, from: f64, to: f64) -> f64 {
+        let outside = [Still { from: f64::MIN, to: from }, Still { from: to, to: f64::MAX }];
+        self.longest_outside(&outside)
+    }
+
     /// When pictures stopped for good, if they did.
     pub(super) fn stopped_for_good(&self) -> Option<f64> {
         let last = self.known.last()?;
@@ -163,6 +169,7 @@ mod tests {
             numbers_missing: 0,
             av_ms: None,
             glass_ms: None,
+            wire_kbps: None,
         }
     }
 

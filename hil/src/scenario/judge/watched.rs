@@ -46,6 +46,11 @@ pub(super) struct Watched<'a> {
     pub(super) longest_freeze: Option<f64>,
     pub(super) stopped_for_good: Option<f64>,
     pub(super) kbps: Option<f64>,
+    /// When anybody's first picture came: windows count from there.
+    pub(super) anchor: f64,
+    /// What it told once a second.
+    pub(super) seconds: Vec<&'a Event>,
+    pub(super) stills: Option<Stills>,
     /// Packets of sound.
     pub(super) sounds: u64,
     /// Whether sound and picture could be compared, and how far apart they were outside of the windows.
@@ -81,6 +86,8 @@ impl<'a> Watched<'a> {
         this.longest_freeze = Some(stills.longest_outside(&this.windows));
         this.stopped_for_good = stills.stopped_for_good();
         this.rates(&events, first);
+        this.seconds = events.into_iter().filter(|event| matches!(event, Event::Second { .. })).collect();
+        this.stills = Some(stills);
         this
     }
 

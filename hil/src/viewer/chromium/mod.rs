@@ -181,6 +181,7 @@ mod tests {
             device: "cam".into(),
             token: "secret".into(),
             relay_only: false,
+            address: None,
             turn_ca: None,
             retry: true,
             time: Duration::from_secs(10),

@@ -128,6 +128,9 @@
 
   // --- once a second ---
 
+  // Headers of UDP (8) and IPv4 (20).
+  const LOWER_HEADERS = 28;
+  const wire = (s) => (s ? s.bytesReceived + s.headerBytesReceived + s.packetsReceived * LOWER_HEADERS : 0);
   let before = null;
   let path = '';
   async function second() {
@@ -137,9 +140,9 @@
     const all = report ? [...report.values()] : [];
     const inbound = (kind) => all.find((s) => s.type === 'inbound-rtp' && s.kind === kind);
     const [video, audio] = [inbound('video'), inbound('audio')];
-    const reading = { at, id: video?.id, bytes: video?.bytesReceived ?? 0, sound: audio?.packetsReceived ?? 0, pc };
+    const reading = { at, id: video?.id, bytes: video?.bytesReceived ?? 0, sound: audio?.packetsReceived ?? 0, wire: wire(video) + wire(audio), pc };
     // Another session begins at nought.
-    const base = before && before.pc === pc ? before : { at: before?.at ?? 0, bytes: 0, sound: 0 };
+    const base = before && before.pc === pc ? before : { at: before?.at ?? 0, bytes: 0, sound: 0, wire: 0 };
     const lasting = last === null ? 0 : at - last;
     const played = [audio, video].map((s) => s?.estimatedPlayoutTimestamp);
     tell('second', {
@@ -150,6 +153,7 @@
       numbers_missing: missing,
       av_ms: played.every((t) => t > 0) ? played[0] - played[1] : null,
       glass_ms: glass[1] ? glass[0] / glass[1] : null,
+      wire_kbps: Math.max(0, reading.wire - base.wire) * 8 / Math.max(1, at - base.at),
     }, at);
     before = reading;
     [shown, longest, glass] = [0, 0, [0, 0]];

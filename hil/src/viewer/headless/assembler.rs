@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use rtc::rtp::{Packet, codec::h264::H264Packet, packetizer::Depacketizer};
 
-/// How long a missing packet is waited for: two rounds of NACK of the viewer's stack (100 ms each) and their way.
+/// How long a missing packet is waited for: some round trips of NACK and retransmission.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Packets that may wait for a missing one: a second at 10 Mbit/s.
 const MAX_WAITING: usize = 1024;

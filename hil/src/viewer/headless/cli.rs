@@ -36,6 +36,9 @@ pub struct WatchArgs {
     /// Do not ask for another session when one that had a picture breaks.
     #[arg(long)]
     pub no_retry: bool,
+    /// End with the first picture.
+    #[arg(long)]
+    pub until_picture: bool,
     /// How long to watch, in seconds.
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
@@ -67,6 +70,7 @@ async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
         addresses: own,
         relay_only: args.relay_only,
         retry: !args.no_retry,
+        until_picture: args.until_picture,
         time: Duration::from_secs_f64(args.seconds),
     };
     let mut seen = false;

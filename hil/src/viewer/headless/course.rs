@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use rtc::shared::marshal::MarshalSize;
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use webrtc::peer_connection::RTCPeerConnectionState;
@@ -357,10 +358,15 @@ impl<T: FnMut(Event)> Course<T> {
             Told::Track(track) => session.track = Some(track),
             Told::Picture(at, packet) => {
                 self.tally.bytes(packet.payload.len());
+                self.tally.packet(packet.marshal_size());
                 self.picture(at, packet).await;
+                if self.wanted.until_picture && self.tally.has_seen() {
+                    return Some("there was a picture".into());
+                }
             }
             Told::Sound(at, packet) => {
                 self.tally.sound();
+                self.tally.packet(packet.marshal_size());
                 session.sound(&packet, at, &mut self.lips);
             }
         }

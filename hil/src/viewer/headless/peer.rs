@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use rtc::{
     ice::mdns::MulticastDnsMode,
+    interceptor::Slot,
     peer_connection::configuration::{
         RTCConfigurationBuilder, RTCOfferOptions, interceptor_registry::register_default_interceptors,
         media_engine::MediaEngine, setting_engine::SettingEngineBuilder,
@@ -29,7 +30,10 @@ use webrtc::{
     },
 };
 
-use super::reports::{Listening, Reports, SLOT};
+use super::{
+    nack::Nack,
+    reports::{Listening, Reports, SLOT},
+};
 
 /// What the stack may have to tell before we listen: a second of packets at 20 Mbit/s. More are dropped.
 const QUEUE: usize = 2048;
@@ -268,7 +272,8 @@ async fn build(
     let mut media = MediaEngine::default();
     media.register_default_codecs()?;
     let registry = register_default_interceptors(Registry::new(), &mut media)?;
-    let registry = registry.with(SLOT, Listening::new(reports));
+    // The defaults are RTX, PLI and transport-wide feedback every 100 ms, as a browser has them, and a generator of NACKs.
+    let registry = registry.with(Slot::NackGenerator, Nack::default()).with(SLOT, Listening::new(reports));
     let is_relay = |url: &String| url.starts_with("turn");
     let has_relay = servers.iter().any(|server| server.urls.iter().any(is_relay));
     let policy = if relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };

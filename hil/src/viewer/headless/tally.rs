@@ -8,6 +8,9 @@ use crate::{
     viewer::{Event, FREEZE},
 };
 
+/// Headers of UDP (8) and IPv4 (20) in bytes.
+const LOWER_HEADERS: usize = 28;
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -24,6 +27,7 @@ struct Second {
     since: Instant,
     pictures: u32,
     bytes: u64,
+    wire: u64,
     sound_packets: u32,
     longest: Duration,
     glass: (f64, u32),
@@ -31,7 +35,15 @@ struct Second {
 
 impl Second {
     fn new(since: Instant) -> Self {
-        Self { since, pictures: 0, bytes: 0, sound_packets: 0, longest: Duration::ZERO, glass: (0.0, 0) }
+        Self {
+            since,
+            pictures: 0,
+            bytes: 0,
+            wire: 0,
+            sound_packets: 0,
+            longest: Duration::ZERO,
+            glass: (0.0, 0),
+        }
     }
 }
 
@@ -54,6 +66,11 @@ impl Tally {
     /// RTP payload of the picture's stream.
     pub fn bytes(&mut self, count: usize) {
         self.second.bytes += count as u64;
+    }
+
+    /// An RTP packet of any stream, so many bytes long before encryption.
+    pub fn packet(&mut self, bytes: usize) {
+        self.second.wire += (bytes + LOWER_HEADERS) as u64;
     }
 
     /// A packet of sound.
@@ -106,6 +123,7 @@ impl Tally {
             numbers_missing: self.numbers.missing(),
             av_ms,
             glass_ms: (aged > 0).then(|| glass / f64::from(aged)),
+            wire_kbps: Some(second.wire as f64 * 8.0 / 1e3 / time),
         }
     }
 }
@@ -132,6 +150,7 @@ mod tests {
         assert_eq!(tally.picture(picture(15), None, at(640)), None, "400 ms are no freeze");
         tally.bytes(125_000);
         tally.sound();
+        tally.packet(72);
         let told = tally.second(Some(-3.0), at(1000));
         assert_eq!(
             told,
@@ -144,6 +163,7 @@ mod tests {
                 numbers_missing: 3,
                 av_ms: Some(-3.0),
                 glass_ms: Some(60.0),
+                wire_kbps: Some(0.8),
             }
         );
         let Event::Second { pictures, kbps, longest_gap_ms, glass_ms, .. } = tally.second(None, at(2000))

@@ -17,6 +17,8 @@ pub struct Wanted {
     pub relay_only: bool,
     /// Ask for another session when one that had a picture breaks.
     pub retry: bool,
+    /// Ends with the first picture.
+    pub until_picture: bool,
     /// How long, from the request on.
     pub time: Duration,
 }

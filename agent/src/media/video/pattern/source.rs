@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::ensure;
 
-use super::strip::{self, Strip, draw_strip};
+use super::{
+    strip::{self, Strip, draw_strip},
+    texture::Texture,
+};
 use crate::media::video::{
     RawFrame, SourceFrame, SourceInfo, VideoSource, font,
     picture::{Picture, Yuv},
@@ -37,6 +40,8 @@ const BARS: [Yuv; 7] = [
 pub struct PatternSource {
     info: SourceInfo,
     background: Picture,
+    /// In place of the bars, in a busy one.
+    texture: Option<Texture>,
     epoch: Instant,
     /// Number of the next frame, counted from the epoch; `None` before the first.
     next: Option<u64>,
@@ -61,7 +66,15 @@ impl PatternSource {
         let background = background(width, height);
         let (width, height) = (background.width() as u32, background.height() as u32);
         let info = SourceInfo { name: "test pattern".into(), width, height, fps, encoded: None };
-        Ok(Self { info, background, epoch, next: None })
+        Ok(Self { info, background, texture: None, epoch, next: None })
+    }
+
+    /// The same with moving noise in place of the bars: an encoder needs all of its rate for it.
+    pub fn busy(width: u32, height: u32, fps: u32, epoch: Instant) -> anyhow::Result<Self> {
+        let mut source = Self::new(width, height, fps, epoch)?;
+        source.info.name = "busy test pattern".into();
+        source.texture = Some(Texture::new());
+        Ok(source)
     }
 
     /// Draws the picture with this number and wall-clock time.
@@ -70,6 +83,10 @@ impl PatternSource {
         let mut picture = self.background.clone();
         let (width, height) = (picture.width(), picture.height());
         let top = strip::cell_size(width) * strip::ROWS;
+        if let Some(texture) = &self.texture {
+            // The strip's lowest cells keep a calm edge.
+            texture.draw(&mut picture, number, top + strip::cell_size(width), height * 3 / 4);
+        }
         self.draw_box(&mut picture, time_ms, top);
         draw_hand(&mut picture, time_ms, top);
         draw_clock(&mut picture, number, time_ms);

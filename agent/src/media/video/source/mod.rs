@@ -39,6 +39,10 @@ pub fn opener(spec: &VideoSourceSpec, config: &VideoConfig, formats: Vec<PixelFo
     let epoch = Instant::now();
     match spec.clone() {
         VideoSourceSpec::Pattern => Box::new(move || pattern(&config, epoch, "test pattern")),
+        VideoSourceSpec::BusyPattern => Box::new(move || {
+            let source = PatternSource::busy(config.width, config.height, config.fps, epoch)?;
+            Ok(Opened { source: Box::new(source), words: "busy test pattern".into() })
+        }),
         VideoSourceSpec::File(path) => Box::new(move || open_file(&path, &config).map(opened)),
         VideoSourceSpec::V4l2(path) => {
             let mut remarks = Vec::new();
