@@ -20,6 +20,8 @@ pub mod pattern;
 pub mod picture;
 mod pipeline;
 mod pixel_format;
+pub mod rate;
+pub mod scale;
 mod shared;
 pub mod source;
 pub mod sps;
