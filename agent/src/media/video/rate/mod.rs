@@ -48,6 +48,20 @@ pub enum Share {
     Keyframes,
 }
 
+impl Share {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Whole, Self::Thinned, Self::Keyframes];
+
+    /// As in metrics and logs: "whole", "thinned", "keyframes".
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Thinned => "thinned",
+            Self::Keyframes => "keyframes",
+        }
+    }
+}
+
 /// What a viewer gets. What comes later is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seat {

@@ -11,9 +11,6 @@ use super::{
     steady::Steady,
 };
 
-/// Percent of an estimate that pictures are made for. Encoders miss their target by a few percent from second to
-/// second; what is too much waits in the sender.
-const RESERVE_PERCENT: u64 = 95;
 /// A rate goes up in steps of this percentage at least: each change disturbs a rate control a little.
 const UP_PERCENT: u64 = 105;
 /// A viewer's first estimates say where its estimator begins, not what its path carries: for so long it holds
@@ -51,6 +48,9 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Percent of an estimate that pictures are made for. Encoders miss their target by a few percent from second to
+    /// second; what is too much waits in the sender.
+    pub const RESERVE_PERCENT: u64 = 95;
     /// A key frame that would take longer than this on a viewer's path is of no use to it.
     pub const SLOWEST_KEYFRAME: Duration = Duration::from_secs(10);
 
@@ -155,7 +155,7 @@ impl Policy {
                 newcomers.push((watcher.id, None));
                 continue;
             };
-            let rate = (u64::from(estimate) * RESERVE_PERCENT / 100).min(max);
+            let rate = (u64::from(estimate) * Self::RESERVE_PERCENT / 100).min(max);
             let steady = known.steady.push(now, rate);
             if early || is_known(watcher) {
                 claims.push(Claim { id: watcher.id, previous: known.seat, rate, steady });
