@@ -24,7 +24,7 @@ pub(super) fn range(key: &str) -> Option<Range> {
             return Some(Range { min: 16, max: 4096, even: true, unit: "pixels" });
         }
         "video.fps" => (1, 120, "pictures a second"),
-        "video.bitrate_kbps" => (30, 50_000, "kbit/s"),
+        "video.bitrate_kbps" | "video.min_bitrate_kbps" => (30, 50_000, "kbit/s"),
         "video.keyframe_interval_s" => (1, 600, "seconds"),
         // RFC 6716 section 2.1.1.
         "audio.bitrate_kbps" => (6, 510, "kbit/s"),

@@ -104,13 +104,30 @@ impl SessionMetrics {
         registry.register("signaling_messages_dropped", "Messages that the link had no room for", dropped);
         registry.register("media_packets", "Media packets sent, of all kinds", all.packets.clone());
         let again = all.retransmitted.clone();
-        registry.register("media_packets_retransmitted", "Media packets sent again, as viewers missed them", again);
+        registry.register(
+            "media_packets_retransmitted",
+            "Media packets sent again, as viewers missed them",
+            again,
+        );
         let refused = all.nacks_refused.clone();
-        registry.register("media_nacks_refused", "Media packets that were missed and not sent again", refused);
+        registry.register(
+            "media_nacks_refused",
+            "Media packets that were missed and not sent again",
+            refused,
+        );
         let probes = all.probe_bytes.clone();
-        registry.register_with_unit("media_probe", "Sent to learn what paths carry, media included", Unit::Bytes, probes);
+        registry.register_with_unit(
+            "media_probe",
+            "Sent to learn what paths carry, media included",
+            Unit::Bytes,
+            probes,
+        );
         let late = all.pictures_late.clone();
-        registry.register("pictures_late", "Pictures that slow viewers lost, up to their next key frame", late);
+        registry.register(
+            "pictures_late",
+            "Pictures that slow viewers lost, up to their next key frame",
+            late,
+        );
         all
     }
 

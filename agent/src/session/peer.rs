@@ -162,8 +162,10 @@ impl Peer {
         let video = with.video.as_ref().zip(video_sender);
         let audio = with.audio.as_ref().zip(audio_sender);
         let streams = Streams {
-            video: video.map(|((mid, choice), sender)| tracks::video_stream(&mut pc, sender, mid, choice, &seeds)),
-            sound: audio.map(|((mid, choice), sender)| tracks::sound_stream(&mut pc, sender, mid, choice, &seeds)),
+            video: video
+                .map(|((mid, choice), sender)| tracks::video_stream(&mut pc, sender, mid, choice, &seeds)),
+            sound: audio
+                .map(|((mid, choice), sender)| tracks::sound_stream(&mut pc, sender, mid, choice, &seeds)),
             reporter: seeds.audio_ssrc,
         };
         let heard = with.audio.iter().flat_map(|(_, c)| &c.common).map(|(c, o)| (o.number, *c)).collect();
@@ -362,7 +364,9 @@ impl Peer {
         self.flight.end();
         if !self.flow.is_open() {
             let Some(keys) = self.tap.keys() else {
-                tracing::error!("the session's keys are not to be had: this build of the agent cannot send media");
+                tracing::error!(
+                    "the session's keys are not to be had: this build of the agent cannot send media"
+                );
                 return Some(PeerEvent::Failed);
             };
             self.flow.open(&keys);

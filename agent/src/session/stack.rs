@@ -8,9 +8,7 @@ use rtc::{
         RTCPeerConnection, RTCPeerConnectionBuilder,
         certificate::RTCCertificate,
         configuration::{
-            RTCConfigurationBuilder,
-            media_engine::MediaEngine,
-            setting_engine::SettingEngineBuilder,
+            RTCConfigurationBuilder, media_engine::MediaEngine, setting_engine::SettingEngineBuilder,
         },
         transport::RTCDtlsRole,
     },

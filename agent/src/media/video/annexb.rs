@@ -43,6 +43,19 @@ pub fn nal_type(nal: &[u8]) -> u8 {
     nal.first().map_or(0, |header| header & 0x1f)
 }
 
+/// True if no picture refers to this one: its slices have a `nal_ref_idc` of 0. By H.264 section 7.4.1 it is zero for all
+/// slices of a picture or for none, so the first is looked at. False without a slice.
+pub fn is_discardable(unit: &[u8]) -> bool {
+    let mut rest = unit;
+    while let Some(at) = start_code(rest) {
+        rest = &rest[at + 3..];
+        if let Some(header) = rest.first().filter(|_| (NAL_SLICE..=NAL_IDR).contains(&nal_type(rest))) {
+            return header & 0x60 == 0;
+        }
+    }
+    false
+}
+
 /// The NAL units of an Annex B stream, without start codes and trailing zero bytes. Bytes before the first start
 /// code are skipped.
 pub fn nal_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -226,6 +239,20 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_can_be_left_out_if_its_slices_say_that_nothing_refers_to_them() {
+        for (nals, discardable) in [
+            (&[&[0x01, 0x9a][..]][..], true),
+            (&[&[0x06, 5], &[0x01, 0x9a], &[0x01, 0x9b]], true),
+            (&[&[0x41, 0x9a]], false),
+            (&[SPS, PPS, &[0x65, 0x88]], false),
+            (&[&[0x06, 5]], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_discardable(&annexb(nals)), discardable, "{nals:?}");
+        }
+    }
+
+    #[test]
     fn an_idr_without_known_parameter_sets_is_kept_back() {
         assert_eq!(Assembler::default().assemble([&[0x65, 0x88][..]]), None);
     }
@@ -265,6 +292,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_parsers_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), size in 0usize..9) {
+            is_discardable(&bytes);
             let mut assembler = Assembler::default();
             if let Some(unit) = assembler.assemble(nal_units(&bytes)) {
                 prop_assert!(unit.data.starts_with(&START_CODE));

@@ -10,6 +10,7 @@ use std::{
 use super::{
     RawFrame, SourceFrame, SourceInfo, VideoCodec, VideoSource,
     encoder::Choice,
+    rate::Rendition,
     shared::{CODECS, Shared},
     source::Unplugged,
     still,
@@ -53,7 +54,8 @@ pub struct Capture {
     board: Board,
     choice: Choice,
     keyframe_interval_s: u32,
-    workers: [Option<Worker>; CODECS.len()],
+    /// By codec and rendition.
+    workers: [[Option<Worker>; Rendition::ALL.len()]; CODECS.len()],
     backoff: Backoff,
     /// That no encoder thread could be started has been logged.
     threadless: bool,
@@ -79,7 +81,7 @@ impl Capture {
         hears: bool,
         keyframe_interval_s: u32,
     ) -> Self {
-        let workers = [const { None }; CODECS.len()];
+        let workers = [const { [const { None }; Rendition::ALL.len()] }; CODECS.len()];
         Self {
             shared,
             open,
@@ -155,11 +157,15 @@ impl Capture {
 
     /// Ends the encoders that nobody watches; false if nobody watches at all, or it is over.
     fn drop_unwatched(&mut self) -> bool {
+        let now = Instant::now();
         let mut state = self.shared.lock();
         for codec in CODECS {
-            if state.channel(codec).viewers() == 0 {
-                self.workers[codec as usize] = None;
+            for rendition in Rendition::ALL {
+                if state.channel(codec).is_idle(rendition, now) {
+                    self.workers[codec as usize][rendition as usize] = None;
+                }
             }
+            self.shared.decide(&mut state, codec, now);
         }
         state.watched() && !state.over
     }
@@ -251,31 +257,42 @@ impl Capture {
 
     fn hand_over(&mut self, frame: SourceFrame) {
         if let SourceFrame::Encoded(unit) = &frame {
-            if self.workers[unit.codec as usize].take().is_some() {
+            let main = &mut self.workers[unit.codec as usize][Rendition::Main as usize];
+            if main.take().is_some() {
                 // It encoded the still. What it may still be at must not come between the stream's units.
-                self.shared.lock().channel(unit.codec).new_epoch();
+                self.shared.lock().channel(unit.codec).new_epoch(Rendition::Main);
             }
             self.shared.pass_through(unit);
         }
         for codec in CODECS {
-            let encoded = matches!(&frame, SourceFrame::Encoded(unit) if unit.codec == codec);
-            if !encoded && self.shared.lock().channel(codec).viewers() > 0 {
-                self.encode(codec, &frame);
+            for rendition in Rendition::ALL {
+                let passed = matches!(&frame, SourceFrame::Encoded(unit) if unit.codec == codec);
+                if !(passed && rendition == Rendition::Main) {
+                    self.encode(codec, rendition, &frame);
+                }
             }
         }
     }
 
-    fn encode(&mut self, codec: VideoCodec, frame: &SourceFrame) {
-        let slot = &mut self.workers[codec as usize];
+    fn encode(&mut self, codec: VideoCodec, rendition: Rendition, frame: &SourceFrame) {
+        let watched = self.shared.lock().channel(codec).watchers(rendition) > 0;
+        let slot = &mut self.workers[codec as usize][rendition as usize];
         if let Some(worker) = slot {
-            return worker.push(frame.clone());
+            // An encoder that idles for a while is spared raw pictures; what it decodes must go on without a gap.
+            if watched || matches!(frame, SourceFrame::Encoded(_)) {
+                worker.push(frame.clone());
+            }
+            return;
+        }
+        if !watched {
+            return;
         }
         // The group ends with this very frame, as it has been passed through already.
         let group = match frame {
             SourceFrame::Encoded(unit) => self.shared.lock().channel(unit.codec).gop().to_vec(),
             SourceFrame::Raw(_) => Vec::new(),
         };
-        match Worker::spawn(&self.shared, codec, self.keyframe_interval_s, &group) {
+        match Worker::spawn(&self.shared, codec, rendition, self.keyframe_interval_s, &group) {
             Ok(worker) => {
                 if group.is_empty() {
                     worker.push(frame.clone());

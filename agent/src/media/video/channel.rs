@@ -1,92 +1,94 @@
-//! The viewers of one codec: who gets which unit. No thread and no clock of its own; nobody waits for anybody.
+//! The viewers of one codec: who gets which unit of which rendition. No thread and no clock of its own; nobody waits
+//! for anybody.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
-use super::{AccessUnit, Bitrate, gop::Gop, keyframe::KeyframeGate};
+use super::{
+    AccessUnit, Bitrate,
+    gop::Gop,
+    keyframe::KeyframeGate,
+    passing::Passing,
+    rate::{Ability, Bounds, Floor, Plan, Policy, Rendition, Seat, Shape, Situation, Target, Watcher},
+    viewer::{Fate, Viewer},
+};
 
-/// Live units that wait for one viewer at most, a second at 30 fps. When it is full, all of them are dropped, and
-/// what comes up to the next key frame.
-const QUEUE: usize = 30;
-/// A viewer of a passed-through stream gets the group of pictures again at most so often.
-const REPLAY_SPACING: Duration = Duration::from_secs(1);
+/// The policy is asked so often also when no estimate falls: what has lasted counts.
+const DECIDE_EVERY: Duration = Duration::from_millis(100);
+/// An encoder that nobody watches any more is kept for so long, if others watch the other rendition: a viewer that
+/// swings back and forth would open it again and again.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Names a viewer within a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ViewerId(pub u64);
 
+/// A rendition's side of the channel.
 #[derive(Debug)]
-struct Viewer {
-    queue: VecDeque<Arc<AccessUnit>>,
-    /// How many units at the head of the queue are replayed ones: those do not count as live.
-    replayed: usize,
-    /// Cannot decode before the next key frame.
-    waits: bool,
-    /// Waits because it was slow.
-    slow: bool,
-    wants_replay: bool,
-    last_replay: Option<Instant>,
-    /// Capture time of the newest unit that it was given.
-    newest: Option<Instant>,
-    wake: Arc<Notify>,
+struct Stream {
+    gate: KeyframeGate,
+    /// Grows with each encoder: a late unit of an old one is recognised by it.
+    epoch: u64,
+    ability: Ability,
+    /// What the encoder was told last.
+    target: Option<Target>,
+    watched: Option<Instant>,
 }
 
-impl Viewer {
-    /// Returns how many units it lost.
-    fn push(&mut self, unit: &Arc<AccessUnit>) -> usize {
-        let mut lost = 0;
-        if self.queue.len() - self.replayed >= QUEUE {
-            lost = self.queue.len();
-            self.queue.clear();
-            (self.replayed, self.waits, self.slow) = (0, true, true);
+impl Stream {
+    fn new() -> Self {
+        // Until an encoder says otherwise.
+        let floor = Floor { least: Bitrate(0), centibits_per_pixel: 0 };
+        Self {
+            gate: KeyframeGate::default(),
+            epoch: 0,
+            ability: Ability { floor, layers: false, passed: None, keyframe_bits: 0, align: 2 },
+            target: None,
+            watched: None,
         }
-        if self.waits && !unit.keyframe {
-            return lost + usize::from(self.slow);
-        }
-        (self.waits, self.slow, self.wants_replay) = (false, false, self.wants_replay && !unit.keyframe);
-        self.newest = Some(unit.captured);
-        self.queue.push_back(unit.clone());
-        self.wake.notify_one();
-        lost
     }
+}
 
-    fn replay(&mut self, gop: &Gop, now: Instant) {
-        self.queue.clear();
-        self.queue.extend(gop.replay(self.newest));
-        self.replayed = self.queue.len();
-        self.newest = self.queue.back().map(|unit| unit.captured);
-        (self.waits, self.slow, self.wants_replay, self.last_replay) = (false, false, false, Some(now));
-        self.wake.notify_one();
-    }
+/// What a decision has changed.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// Up to now.
+    pub before: Plan,
+    /// From now on.
+    pub after: Plan,
 }
 
 /// The viewers of one codec, and what they share.
 #[derive(Debug)]
 pub struct Channel {
     viewers: BTreeMap<ViewerId, Viewer>,
-    gate: KeyframeGate,
+    streams: [Stream; 2],
     gop: Gop,
-    /// What the encoder shall aim at.
-    pub bitrate: Bitrate,
-    /// Grows with each encoder: a late unit of an old one is recognised by it.
-    epoch: u64,
+    passing: Passing,
+    policy: Policy,
+    decided: Option<Instant>,
 }
 
 impl Channel {
     /// Without viewers.
-    pub fn new(bitrate: Bitrate) -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         Self {
             viewers: BTreeMap::new(),
-            gate: KeyframeGate::default(),
+            streams: [Stream::new(), Stream::new()],
             gop: Gop::default(),
-            bitrate,
-            epoch: 0,
+            passing: Passing::default(),
+            policy: Policy::new(bounds),
+            decided: None,
         }
+    }
+
+    fn stream(&mut self, rendition: Rendition) -> &mut Stream {
+        &mut self.streams[rendition as usize]
     }
 
     /// How many viewers there are.
@@ -94,41 +96,51 @@ impl Channel {
         self.viewers.len()
     }
 
+    /// How many viewers get a rendition, or will when a key frame of it comes.
+    pub fn watchers(&self, rendition: Rendition) -> usize {
+        self.viewers.values().filter(|viewer| viewer.needs(rendition)).count()
+    }
+
+    /// What all viewers get now.
+    pub fn seats(&self) -> impl Iterator<Item = Seat> {
+        self.viewers.values().map(Viewer::seat)
+    }
+
+    /// Whether a rendition's encoder is of no more use.
+    pub fn is_idle(&self, rendition: Rendition, now: Instant) -> bool {
+        let watched = self.streams[rendition as usize].watched;
+        self.viewers.is_empty()
+            || (self.watchers(rendition) == 0 && watched.is_none_or(|last| now >= last + LINGER))
+    }
+
     /// A viewer comes. It has the group of pictures so far at once, if there is one.
     pub fn join(&mut self, id: ViewerId, now: Instant) -> Arc<Notify> {
-        let wake = Arc::new(Notify::new());
-        let mut viewer = Viewer {
-            queue: VecDeque::new(),
-            replayed: 0,
-            waits: true,
-            slow: false,
-            wants_replay: false,
-            last_replay: None,
-            newest: None,
-            wake: wake.clone(),
-        };
+        let mut viewer = Viewer::new(now);
         if !self.gop.units().is_empty() {
             viewer.replay(&self.gop, now);
         }
+        let wake = viewer.wake().clone();
+        let rendition = viewer.rendition();
         self.viewers.insert(id, viewer);
-        self.gate.newcomer();
+        self.stream(rendition).gate.newcomer();
+        self.decided = None;
         wake
     }
 
     /// A viewer goes.
     pub fn leave(&mut self, id: ViewerId) {
         self.viewers.remove(&id);
+        self.decided = None;
     }
 
     /// The next unit for a viewer. One that was slow and has caught up asks for a key frame by this; one that does
     /// not read asks for none.
     pub fn next(&mut self, id: ViewerId) -> Option<Arc<AccessUnit>> {
         let viewer = self.viewers.get_mut(&id)?;
-        let unit = viewer.queue.pop_front();
-        viewer.replayed = viewer.replayed.saturating_sub(usize::from(unit.is_some()));
-        if unit.is_none() && viewer.slow {
-            viewer.wants_replay = true;
-            self.gate.request();
+        let (unit, caught_up) = viewer.next();
+        let rendition = viewer.rendition();
+        if caught_up {
+            self.stream(rendition).gate.request();
         }
         unit
     }
@@ -136,57 +148,136 @@ impl Channel {
     /// A viewer lost something on the way.
     pub fn request_keyframe(&mut self, id: ViewerId) {
         if let Some(viewer) = self.viewers.get_mut(&id) {
-            viewer.wants_replay = true;
-            self.gate.request();
+            viewer.lost();
+            let rendition = viewer.rendition();
+            self.stream(rendition).gate.request();
         }
+    }
+
+    /// A viewer's path carries so much. What is less than before is acted on at the next [`Self::decide`].
+    pub fn estimate(&mut self, id: ViewerId, estimate: Bitrate) {
+        if let Some(viewer) = self.viewers.get_mut(&id) {
+            let before = viewer.estimate.replace(estimate);
+            if before.is_none_or(|before| estimate < before) {
+                self.decided = None;
+            }
+        }
+    }
+
+    /// Decides anew who gets what, if it is time; returns what has changed, if anything has.
+    pub fn decide(&mut self, source: Shape, now: Instant) -> Option<Changes> {
+        self.note_watched(now);
+        if self.decided.is_some_and(|last| now < last + DECIDE_EVERY) {
+            return None;
+        }
+        self.decided = Some(now);
+        let watchers: Vec<_> = self
+            .viewers
+            .iter()
+            .map(|(id, viewer)| Watcher { id: id.0, since: viewer.since, estimate: viewer.estimate })
+            .collect();
+        let mut main = self.streams[0].ability;
+        if let Some(passing) = self.passing.now() {
+            (main.passed, main.layers) = (Some(passing.rate), passing.discardable);
+            main.keyframe_bits = passing.keyframe_bits;
+        }
+        let sub = self.policy.bounds().sub.then_some(self.streams[1].ability);
+        let before = self.policy.plan().clone();
+        let situation = Situation { watchers: &watchers, source, main, sub };
+        let after = self.policy.update(now, &situation).clone();
+        for rendition in Rendition::ALL {
+            let stream = self.stream(rendition);
+            stream.target = after.target(rendition).or(stream.target);
+        }
+        for (id, seat) in &after.seats {
+            let Some(viewer) = self.viewers.get_mut(&ViewerId(*id)) else { continue };
+            if let Some(rendition) = viewer.assign(*seat) {
+                self.streams[rendition as usize].gate.newcomer();
+            }
+        }
+        self.note_watched(now);
+        (before != after).then_some(Changes { before, after })
+    }
+
+    fn note_watched(&mut self, now: Instant) {
+        for rendition in Rendition::ALL {
+            if self.watchers(rendition) > 0 {
+                self.stream(rendition).watched = Some(now);
+            }
+        }
+    }
+
+    /// What a rendition's encoder is to do; `None` if nobody watches it.
+    pub fn target(&self, rendition: Rendition) -> Option<Target> {
+        let target = self.streams[rendition as usize].target;
+        target.filter(|_| self.watchers(rendition) > 0)
+    }
+
+    /// What viewers take at most: the configured rate, or what the camera gives, with the policy's reserve.
+    pub fn demand(&self) -> Bitrate {
+        let passed = self.passing.now().map_or(Bitrate(0), |figures| figures.rate);
+        let most = u64::from(self.policy.bounds().max.max(passed).max(Bitrate(1)).0);
+        Bitrate(u32::try_from(most * 100 / Policy::RESERVE_PERCENT + 1).unwrap_or(u32::MAX))
     }
 
     /// Whether the picture that is encoded now must be a key frame.
-    pub fn keyframe_due(&self, now: Instant) -> bool {
-        self.gate.due(now)
+    pub fn keyframe_due(&self, rendition: Rendition, now: Instant) -> bool {
+        let wants_still = |viewer: &Viewer| viewer.rendition() == rendition && viewer.wants_still(now);
+        self.streams[rendition as usize].gate.due(now) || self.viewers.values().any(wants_still)
     }
 
-    /// A new encoder starts for this channel; units of earlier ones are refused from now on.
-    pub fn new_epoch(&mut self) -> u64 {
-        self.epoch += 1;
-        self.epoch
+    /// An encoder was opened that can so much.
+    pub fn opened(&mut self, rendition: Rendition, floor: Floor, layers: bool, align: u32) {
+        let ability = &mut self.stream(rendition).ability;
+        (ability.floor, ability.layers, ability.align) = (floor, layers, align);
+    }
+
+    /// A new encoder starts for a rendition; units of earlier ones are refused from now on.
+    pub fn new_epoch(&mut self, rendition: Rendition) -> u64 {
+        let stream = self.stream(rendition);
+        stream.epoch += 1;
+        stream.epoch
     }
 
     /// Whether this encoder is the one whose units are taken.
-    pub fn is_current(&self, epoch: u64) -> bool {
-        self.epoch == epoch
+    pub fn is_current(&self, rendition: Rendition, epoch: u64) -> bool {
+        self.streams[rendition as usize].epoch == epoch
     }
 
-    /// An encoder made a unit. Returns how many units slow viewers lost, `None` if the encoder is an old one.
-    pub fn publish(&mut self, unit: &Arc<AccessUnit>, epoch: u64, now: Instant) -> Option<usize> {
-        if !self.is_current(epoch) {
+    /// An encoder made a unit. Returns what viewers do not get of it, `None` if the encoder is an old one.
+    pub fn publish(
+        &mut self,
+        unit: &Arc<AccessUnit>,
+        rendition: Rendition,
+        epoch: u64,
+        now: Instant,
+    ) -> Option<Fate> {
+        if !self.is_current(rendition, epoch) {
             return None;
         }
         if unit.keyframe {
-            self.gate.served(now);
+            let stream = self.stream(rendition);
+            stream.gate.served(now);
+            stream.ability.keyframe_bits = unit.data.len() as u64 * 8;
         }
-        Some(self.viewers.values_mut().map(|viewer| viewer.push(unit)).sum())
+        let mut all = Fate::default();
+        self.viewers.values_mut().for_each(|viewer| all += viewer.push(unit, rendition, now));
+        Some(all)
     }
 
-    /// A unit came encoded from the source. Returns how many units slow viewers lost, `None` if nobody can decode
-    /// it yet.
-    pub fn pass_through(&mut self, unit: &Arc<AccessUnit>, now: Instant) -> Option<usize> {
+    /// A unit came encoded from the source. Returns what viewers do not get of it, `None` if nobody can decode it
+    /// yet.
+    pub fn pass_through(&mut self, unit: &Arc<AccessUnit>, now: Instant) -> Option<Fate> {
         if !self.gop.push(unit) {
             return None;
         }
+        self.passing.push(unit, now);
         if unit.keyframe {
-            self.gate.served(now);
+            self.stream(Rendition::Main).gate.served(now);
         }
-        let gop = &self.gop;
-        let serve = |viewer: &mut Viewer| {
-            let again = viewer.last_replay.is_none_or(|last| now >= last + REPLAY_SPACING);
-            if viewer.wants_replay && again && !unit.keyframe && !gop.units().is_empty() {
-                viewer.replay(gop, now);
-                return 0;
-            }
-            viewer.push(unit)
-        };
-        Some(self.viewers.values_mut().map(serve).sum())
+        let mut all = Fate::default();
+        self.viewers.values_mut().for_each(|viewer| all += viewer.pass(unit, &self.gop, now));
+        Some(all)
     }
 
     /// The units since the key frame of the stream that is passed through.
@@ -197,11 +288,12 @@ impl Channel {
     /// The stream that was passed through has ended.
     pub fn end_pass_through(&mut self) {
         self.gop.clear();
+        self.passing = Passing::default();
     }
 
     /// Wakes every viewer, to see that the pipeline is over.
     pub fn wake_all(&self) {
-        self.viewers.values().for_each(|viewer| viewer.wake.notify_one());
+        self.viewers.values().for_each(|viewer| viewer.wake().notify_one());
     }
 }
 

@@ -6,7 +6,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Latency, VideoCodec};
+use super::{
+    Latency, VideoCodec,
+    rate::{Rendition, Share, Target},
+};
 
 /// Seconds, from what a small picture takes on a PC to what no stream can do.
 const ENCODE_BUCKETS: [f64; 9] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266];
@@ -56,6 +59,102 @@ pub struct RestartLabel {
     pub reason: &'static str,
 }
 
+/// `codec="h264",rendition="sub"`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RenditionLabel {
+    codec: &'static str,
+    rendition: &'static str,
+}
+
+impl RenditionLabel {
+    /// The labels of a rendition.
+    pub fn new(codec: VideoCodec, rendition: Rendition) -> Self {
+        Self { codec: codec.label(), rendition: rendition.label() }
+    }
+}
+
+/// `codec="h264",rendition="sub",share="thinned"`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SeatLabel {
+    codec: &'static str,
+    rendition: &'static str,
+    share: &'static str,
+}
+
+impl SeatLabel {
+    /// The labels of what viewers get.
+    pub fn new(codec: VideoCodec, rendition: Rendition, share: Share) -> Self {
+        Self { codec: codec.label(), rendition: rendition.label(), share: share.label() }
+    }
+}
+
+/// What the policy decided, see `docs/adaptation.md`.
+#[derive(Clone, Debug, Default)]
+pub struct RateMetrics {
+    /// Bits a second that an encoder aims at; 0 without viewers.
+    pub bitrate: Family<RenditionLabel, Gauge>,
+    /// Pictures a second of a rendition.
+    pub fps: Family<RenditionLabel, Gauge>,
+    /// Width of a rendition's pictures.
+    pub width: Family<RenditionLabel, Gauge>,
+    /// Height of a rendition's pictures.
+    pub height: Family<RenditionLabel, Gauge>,
+    /// Times that size or frame rate of a rendition changed.
+    pub steps: Family<RenditionLabel, Counter>,
+    /// Viewers by what they get.
+    pub seats: Family<SeatLabel, Gauge>,
+    /// Times that a viewer got something else than before.
+    pub moves: Family<CodecLabel, Counter>,
+    /// Viewers whose paths do not even carry key frames.
+    pub starved: Family<CodecLabel, Gauge>,
+    /// Pictures that viewers did not get because their paths are slow.
+    pub thinned: Family<CodecLabel, Counter>,
+}
+
+impl RateMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let m = Self::default();
+        registry.register("video_rendition_bitrate_bps", "Rate that an encoder aims at", m.bitrate.clone());
+        registry.register("video_rendition_fps", "Pictures a second of a rendition", m.fps.clone());
+        registry.register("video_rendition_width", "Width of a rendition's pictures", m.width.clone());
+        registry.register("video_rendition_height", "Height of a rendition's pictures", m.height.clone());
+        registry.register(
+            "video_rendition_steps",
+            "Times that size or frame rate of a rendition changed",
+            m.steps.clone(),
+        );
+        registry.register("video_rendition_viewers", "Viewers by what they get", m.seats.clone());
+        registry.register(
+            "video_viewer_moves",
+            "Times that a viewer got another rendition, or more or fewer of its pictures",
+            m.moves.clone(),
+        );
+        registry.register(
+            "video_viewers_starved",
+            "Viewers whose paths do not even carry key frames",
+            m.starved.clone(),
+        );
+        registry.register(
+            "video_frames_thinned",
+            "Pictures that viewers with slow paths did not get",
+            m.thinned.clone(),
+        );
+        m
+    }
+
+    /// A rendition's target; `None` if nobody watches it.
+    pub fn tell(&self, codec: VideoCodec, rendition: Rendition, target: Option<Target>) {
+        let label = RenditionLabel::new(codec, rendition);
+        let figures = target.map_or([0; 4], |Target { bitrate, shape, .. }| {
+            [bitrate.0, shape.fps, shape.width, shape.height].map(i64::from)
+        });
+        for (family, figure) in [&self.bitrate, &self.fps, &self.width, &self.height].into_iter().zip(figures)
+        {
+            family.get_or_create(&label).set(figure);
+        }
+    }
+}
+
 /// Counters of the video path, shared by all its threads.
 #[derive(Clone, Debug)]
 pub struct VideoMetrics {
@@ -88,6 +187,8 @@ pub struct VideoMetrics {
     pub dropped_busy: Family<CodecLabel, Counter>,
     /// Times that the source came back after a failure.
     pub source_restarts: Counter,
+    /// What the policy decided.
+    pub rate: RateMetrics,
 }
 
 impl VideoMetrics {
@@ -108,6 +209,7 @@ impl VideoMetrics {
             dropped_slow: Family::default(),
             dropped_busy: Family::default(),
             source_restarts: Counter::default(),
+            rate: RateMetrics::register(registry),
         };
         let m = &metrics;
         registry.register("video_frames_captured", "Pictures that the source gave", m.captured.clone());

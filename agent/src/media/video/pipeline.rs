@@ -11,6 +11,7 @@ use super::{
     channel::ViewerId,
     encoder::{Choice, Lineup, Software},
     metrics::VideoMetrics,
+    rate::Bounds,
     shared::{CODECS, Shared},
     source,
 };
@@ -19,7 +20,7 @@ use crate::{
         Board,
         hotplug::{Action, Subscription},
     },
-    config::{VideoConfig, VideoEncoderSpec, VideoSourceSpec},
+    config::{SubStream, VideoConfig, VideoEncoderSpec, VideoSourceSpec},
     telemetry::{health::Level, metrics::Metrics},
 };
 
@@ -55,7 +56,7 @@ impl VideoPipeline {
         let private = match spec {
             VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
             // No cameras: what they give can be looked at.
-            VideoSourceSpec::Pattern | VideoSourceSpec::BusyPattern | VideoSourceSpec::File(_) => None,
+            VideoSourceSpec::Pattern | VideoSourceSpec::File(_) => None,
         };
         let &VideoConfig { width, height, fps, .. } = config;
         let unopened = || SourceInfo { name: config.source.clone(), width, height, fps, encoded: None };
@@ -98,8 +99,14 @@ impl VideoPipeline {
     ) -> anyhow::Result<Self> {
         let metrics = metrics.register(VideoMetrics::register);
         let lineups = [choice.lineup(), Lineup::new(Arc::new(Software(VideoCodec::Vp8)), Vec::new())];
-        let bitrate = Bitrate(config.bitrate_kbps.saturating_mul(1000));
-        let shared = Arc::new(Shared::new(info, words, bitrate, lineups, board.health.clone(), metrics));
+        let kilobits = |kbps: u32| Bitrate(kbps.saturating_mul(1000));
+        let bounds = Bounds {
+            adapt: config.adapt,
+            sub: config.sub_stream == SubStream::Auto,
+            max: kilobits(config.bitrate_kbps),
+            min: kilobits(config.min_bitrate_kbps),
+        };
+        let shared = Arc::new(Shared::new(info, words, bounds, lineups, board.health.clone(), metrics));
         let told = shared.clone();
         let subscription = board.hotplug.as_ref().map(|hotplug| {
             hotplug.subscribe("video4linux", move |event| {
@@ -150,15 +157,9 @@ impl VideoPipeline {
         VideoSubscription { shared, codec, id, wake }
     }
 
-    /// TEMP
+    /// What a viewer's pictures take at most: an estimate need not be looked for beyond it. 0 is never given.
     pub fn demand(&self, codec: VideoCodec) -> Bitrate {
-        self.0.0.lock().channel(codec).bitrate
-    }
-
-    /// Changes what the encoder of a codec aims at, clamped to what it holds. Without effect on a stream that is
-    /// passed through.
-    pub fn set_bitrate(&self, codec: VideoCodec, bitrate: Bitrate) {
-        self.0.0.lock().channel(codec).bitrate = bitrate;
+        self.0.0.lock().channel(codec).demand()
     }
 }
 
@@ -200,8 +201,12 @@ impl VideoSubscription {
         }
     }
 
-    /// TEMP
-    pub fn estimate(&self, _estimate: Bitrate) {}
+    /// Says what the path of this viewer carries for pictures, in bits a second: what it is given, and at which rate it is
+    /// encoded, follows from it (`docs/adaptation.md`). To be called when it changes, at most ten times a second; before
+    /// the first time nothing is known of the path, and the viewer gets what the others get.
+    pub fn estimate(&self, estimate: Bitrate) {
+        self.shared.estimate(self.codec, self.id, estimate);
+    }
 
     /// Says that the viewer lost something (PLI, FIR). Requests of all viewers are merged, and served at most four
     /// times a second; on a passed-through stream by a replay, at most once a second.
@@ -226,6 +231,10 @@ impl fmt::Debug for VideoSubscription {
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "adaptation_tests.rs"]
+mod adaptation_tests;
 
 #[cfg(test)]
 #[path = "privacy_tests.rs"]

@@ -9,8 +9,11 @@ use super::{
     AccessUnit, Bitrate, SourceInfo, VideoCodec,
     channel::{Channel, ViewerId},
     closer::Closer,
-    encoder::Lineup,
+    encoder::{Lineup, Software},
     metrics::VideoMetrics,
+    rate::{Bounds, Rendition, Shape},
+    rate_report::RateReport,
+    viewer::Fate,
 };
 use crate::telemetry::health::{Health, Level};
 
@@ -45,6 +48,12 @@ impl State {
         &mut self.channels[codec as usize]
     }
 
+    /// The source's size and rate, as the policy wants it.
+    pub fn shape(&self) -> Shape {
+        let &SourceInfo { width, height, fps, .. } = &self.source;
+        Shape { width, height, fps: fps.clamp(1, 120) }
+    }
+
     /// Whether anybody watches.
     pub fn watched(&self) -> bool {
         self.channels.iter().any(|channel| channel.viewers() > 0)
@@ -56,8 +65,11 @@ pub struct Shared {
     state: Mutex<State>,
     /// Tells the capture thread that viewers came or went, or that it is over.
     changed: Condvar,
-    /// The encoders of each codec.
+    /// The encoders of each codec, for the main rendition.
     lineups: [Mutex<Lineup>; CODECS.len()],
+    /// The same for the sub rendition: always software. It is for rates that hardware does not hold (the Raspberry
+    /// Pi's begins at 700 kbit/s), it is small, and not every device can be opened twice.
+    sub_lineups: [Mutex<Lineup>; CODECS.len()],
     /// Closes encoders that may hang.
     pub closer: Closer,
     health: Health,
@@ -72,8 +84,14 @@ pub struct EncodeOrder {
     pub keyframe: bool,
     /// The rate to aim at.
     pub bitrate: Bitrate,
-    /// Pictures a second of the source.
+    /// Pictures a second to encode.
     pub fps: u32,
+    /// That is fewer than the source gives.
+    pub slower: bool,
+    /// The size to scale to; `None`: as it comes.
+    pub size: Option<(u32, u32)>,
+    /// Every second picture is to be one that none refers to.
+    pub layered: bool,
 }
 
 impl Shared {
@@ -81,7 +99,7 @@ impl Shared {
     pub fn new(
         source: SourceInfo,
         words: String,
-        bitrate: Bitrate,
+        bounds: Bounds,
         lineups: [Lineup; CODECS.len()],
         health: Health,
         metrics: VideoMetrics,
@@ -91,7 +109,7 @@ impl Shared {
             source,
             words,
             failure: None,
-            channels: [Channel::new(bitrate), Channel::new(bitrate)],
+            channels: [Channel::new(bounds), Channel::new(bounds)],
             next_id: 0,
             arrivals: 0,
             plugged: 0,
@@ -100,15 +118,20 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             lineups: lineups.map(Mutex::new),
+            sub_lineups: CODECS.map(|codec| Mutex::new(Lineup::new(Arc::new(Software(codec)), Vec::new()))),
             closer: Closer::default(),
             health,
             metrics,
         }
     }
 
-    /// The encoders of a codec. Never held together with the state.
-    pub fn lineup(&self, codec: VideoCodec) -> MutexGuard<'_, Lineup> {
-        self.lineups[codec as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    /// The encoders of a codec's rendition. Never held together with the state.
+    pub fn lineup(&self, codec: VideoCodec, rendition: Rendition) -> MutexGuard<'_, Lineup> {
+        let lineups = match rendition {
+            Rendition::Main => &self.lineups,
+            Rendition::Sub => &self.sub_lineups,
+        };
+        lineups[codec as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The encoders' state has changed.
@@ -176,37 +199,72 @@ impl Shared {
         drop(self.changed.wait_timeout_while(state, rest, idle));
     }
 
-    /// Asked by an encoder thread before each picture; `None` if nobody would see it.
-    pub fn order(&self, codec: VideoCodec, epoch: u64) -> Option<EncodeOrder> {
+    /// A viewer's path carries so much for pictures.
+    pub fn estimate(&self, codec: VideoCodec, id: ViewerId, estimate: Bitrate) {
         let mut state = self.lock();
-        let fps = state.source.fps.clamp(1, 120);
+        state.channel(codec).estimate(id, estimate);
+        self.decide(&mut state, codec, Instant::now());
+    }
+
+    /// Decides anew what a codec's viewers get, if it is time.
+    pub fn decide(&self, state: &mut State, codec: VideoCodec, now: Instant) {
+        let shape = state.shape();
+        let channel = state.channel(codec);
+        if let Some(changes) = channel.decide(shape, now) {
+            RateReport { codec, metrics: &self.metrics.rate }.changed(&changes);
+        }
+        RateReport { codec, metrics: &self.metrics.rate }.count(channel);
+    }
+
+    /// Asked by an encoder thread before each picture; `None` if nobody would see it.
+    pub fn order(&self, codec: VideoCodec, rendition: Rendition, epoch: u64) -> Option<EncodeOrder> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        self.decide(&mut state, codec, now);
+        let source = state.shape();
         let over = state.over;
         let channel = state.channel(codec);
-        let current = !over && channel.is_current(epoch) && channel.viewers() > 0;
-        let keyframe = channel.keyframe_due(Instant::now());
-        current.then_some(EncodeOrder { keyframe, bitrate: channel.bitrate, fps })
+        if over || !channel.is_current(rendition, epoch) {
+            return None;
+        }
+        let target = channel.target(rendition)?;
+        Some(EncodeOrder {
+            keyframe: channel.keyframe_due(rendition, now),
+            bitrate: target.bitrate,
+            fps: target.shape.fps,
+            slower: target.shape.fps < source.fps,
+            size: target.scaled.then_some((target.shape.width, target.shape.height)),
+            layered: target.layered,
+        })
     }
 
     /// An encoder made a unit.
-    pub fn publish(&self, unit: &Arc<AccessUnit>, epoch: u64) {
-        let lost = self.lock().channel(unit.codec).publish(unit, epoch, Instant::now());
-        self.count(unit, lost);
+    pub fn publish(&self, unit: &Arc<AccessUnit>, rendition: Rendition, epoch: u64) {
+        let fate = self.lock().channel(unit.codec).publish(unit, rendition, epoch, Instant::now());
+        self.count(unit, fate);
     }
 
     /// A unit came encoded from the source.
     pub fn pass_through(&self, unit: &Arc<AccessUnit>) {
-        let lost = self.lock().channel(unit.codec).pass_through(unit, Instant::now());
-        self.count(unit, lost);
+        let now = Instant::now();
+        let mut state = self.lock();
+        let fate = state.channel(unit.codec).pass_through(unit, now);
+        self.decide(&mut state, unit.codec, now);
+        drop(state);
+        self.count(unit, fate);
     }
 
-    fn count(&self, unit: &AccessUnit, lost: Option<usize>) {
-        let Some(lost) = lost else { return };
+    fn count(&self, unit: &AccessUnit, fate: Option<Fate>) {
+        let Some(Fate { lost, thinned }) = fate else { return };
         self.metrics.latency.encoded(unit);
         if unit.keyframe {
             self.metrics.keyframes.get_or_create(&unit.codec.into()).inc();
         }
         if lost > 0 {
-            self.metrics.dropped_slow.get_or_create(&unit.codec.into()).inc_by(lost as u64);
+            self.metrics.dropped_slow.get_or_create(&unit.codec.into()).inc_by(lost);
+        }
+        if thinned > 0 {
+            self.metrics.rate.thinned.get_or_create(&unit.codec.into()).inc_by(thinned);
         }
     }
 }

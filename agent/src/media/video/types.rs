@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{DeviceFrame, payload::Prepared};
+use super::{DeviceFrame, annexb, payload::Prepared};
 
 /// A codec that viewers can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,14 +71,15 @@ pub struct AccessUnit {
     pub copies: u32,
     /// Room for [`Self::payloads`].
     pub prepared: Prepared,
+    /// No other picture refers to it: a viewer can do without (H.264: `nal_ref_idc` is 0; VP8: it updates no reference).
+    pub discardable: bool,
 }
 
 impl AccessUnit {
     /// What an encoder made of a picture just now.
     pub fn of(frame: &RawFrame, codec: VideoCodec, data: Bytes, keyframe: bool) -> Self {
         let &RawFrame { width, height, captured, dequeued, copies, .. } = frame;
-        let (encoded, prepared) = (Instant::now(), Prepared::default());
-        Self { codec, data, keyframe, width, height, captured, dequeued, encoded, copies, prepared }
+        Self { copies, ..Self::passed(codec, data, keyframe, (width, height), (captured, dequeued)) }
     }
 
     /// A picture that came encoded, and that the agent had at the second of the two instants.
@@ -89,8 +90,21 @@ impl AccessUnit {
         (width, height): (u32, u32),
         (captured, dequeued): (Instant, Instant),
     ) -> Self {
-        let (encoded, prepared) = (Instant::now(), Prepared::default());
-        Self { codec, data, keyframe, width, height, captured, dequeued, encoded, copies: 0, prepared }
+        let discardable = codec == VideoCodec::H264 && annexb::is_discardable(&data);
+        let (encoded, copies, prepared) = (Instant::now(), 0, Prepared::default());
+        Self {
+            codec,
+            data,
+            keyframe,
+            width,
+            height,
+            captured,
+            dequeued,
+            encoded,
+            copies,
+            discardable,
+            prepared,
+        }
     }
 }
 
@@ -169,7 +183,7 @@ pub trait VideoSource: Send {
 }
 
 /// Bits a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bitrate(pub u32);
 
 /// What makes access units of pictures. It blocks, so it lives on a thread of its own.
@@ -186,4 +200,12 @@ pub trait VideoEncoder: Send {
     fn encode(&mut self, frame: &VideoFrame, keyframe: bool) -> anyhow::Result<Option<AccessUnit>>;
     /// Changes the target, clamped to [`Self::limits`].
     fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()>;
+    /// Whether [`Self::set_layers`] has any effect.
+    fn has_layers(&self) -> bool {
+        false
+    }
+    /// From now on every second picture is to be one that no other refers to, or no longer.
+    fn set_layers(&mut self, _layers: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
 }

@@ -42,11 +42,12 @@ fn a_camera_that_stays_away_is_looked_for_no_more_until_a_device_comes() {
     let info = PatternSource::new(320, 180, 30, Instant::now()).unwrap().info().clone();
     let metrics = crate::telemetry::metrics::Metrics::new().register(super::super::VideoMetrics::register);
     let bitrate = super::super::Bitrate(500_000);
+    let bounds = super::super::rate::Bounds { adapt: true, sub: true, max: bitrate, min: bitrate };
     let choice = Choice::probe(&VideoEncoderSpec::OpenH264);
     let lineups = [(); 2].map(|()| choice.lineup());
     let board = Board::default();
     let health = board.health.clone();
-    let shared = Arc::new(Shared::new(info, "camera x".into(), bitrate, lineups, health, metrics));
+    let shared = Arc::new(Shared::new(info, "camera x".into(), bounds, lineups, health, metrics));
     let capture = Capture::new(shared.clone(), open, choice, board, true, 10);
     let thread = std::thread::spawn(move || capture.run());
     let (viewer, _wake) = shared.join(VideoCodec::H264);

@@ -1,16 +1,28 @@
-//! The encoder thread of one codec: takes pictures from the capture thread, encodes the newest, hands units to the
+//! The encoder thread of one rendition of a codec: takes pictures from the capture thread, encodes the newest, hands units to the
 //! viewers, and opens an encoder that fails anew, or the next one. Ends when dropped.
 
-use std::{collections::VecDeque, mem, sync::Arc, thread, time::Instant};
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, MutexGuard},
+    thread,
+    time::Instant,
+};
 
 use anyhow::{Context, bail};
 
 use super::{
     AccessUnit, Bitrate, SourceFrame, VideoCodec, VideoEncoder, VideoFrame,
     decoder::H264Decoder,
-    encoder::{EncoderFault, EncoderKind, EncoderSettings, Next},
+    encoder::{
+        EncoderFault, EncoderKind, EncoderSettings, Lineup, Next, SOFTWARE_CENTIBITS_PER_PIXEL,
+        SOFTWARE_FLOOR, software_limits,
+    },
     mailbox::Mailbox,
     metrics::{EncoderLabel, RestartLabel, VideoMetrics},
+    pacing::Pacing,
+    rate::{Floor, Rendition},
+    scale::Scale,
     shared::{EncodeOrder, Shared},
 };
 use crate::{
@@ -25,6 +37,11 @@ use crate::{
 /// anew: a second at 30 fps.
 const MAX_UNUSABLE: u32 = 30;
 
+/// Scaled pictures have such sides for encoders in software: chroma is halved.
+const EVEN: u32 = 2;
+/// And such for those in hardware: rows of whole macroblocks are read as they are.
+const MACROBLOCK: u32 = 16;
+
 /// The capture thread's end of an encoder thread. The thread ends by itself after this is dropped.
 pub struct Worker {
     mailbox: Arc<Mailbox>,
@@ -38,17 +55,21 @@ impl Worker {
     pub fn spawn(
         shared: &Arc<Shared>,
         codec: VideoCodec,
+        rendition: Rendition,
         keyframe_interval_s: u32,
         group: &[Arc<AccessUnit>],
     ) -> anyhow::Result<Self> {
         let mailbox = Arc::new(Mailbox::new(group));
-        let epoch = shared.lock().channel(codec).new_epoch();
+        let epoch = shared.lock().channel(codec).new_epoch(rendition);
         let job = Job {
             shared: shared.clone(),
             codec,
+            rendition,
             epoch,
             keyframe_interval_s,
             decoder: None,
+            pacing: Pacing::default(),
+            scale: None,
             encoder: None,
             backoff: Backoff::default(),
             failing: false,
@@ -57,7 +78,7 @@ impl Worker {
         };
         let inbox = mailbox.clone();
         thread::Builder::new()
-            .name(format!("video-{}", codec.label()))
+            .name(thread_name(codec, rendition))
             .spawn(move || job.run(&inbox))
             .context("no thread can be started for a video encoder: are there too many?")?;
         Ok(Self { mailbox, codec, metrics: shared.metrics.clone() })
@@ -88,6 +109,7 @@ struct Open {
     size: (u32, u32),
     fps: u32,
     bitrate: Bitrate,
+    layered: bool,
     metrics: VideoMetrics,
 }
 
@@ -103,6 +125,14 @@ impl Drop for Open {
     }
 }
 
+/// "video-h264", "video-h264-sub"
+fn thread_name(codec: VideoCodec, rendition: Rendition) -> String {
+    match rendition {
+        Rendition::Main => format!("video-{}", codec.label()),
+        Rendition::Sub => format!("video-{}-sub", codec.label()),
+    }
+}
+
 /// Waits for pictures; whoever waits does not hang.
 fn next(mailbox: &Mailbox, pulse: &Pulse) -> Option<VecDeque<SourceFrame>> {
     pulse.rest();
@@ -112,9 +142,12 @@ fn next(mailbox: &Mailbox, pulse: &Pulse) -> Option<VecDeque<SourceFrame>> {
 struct Job {
     shared: Arc<Shared>,
     codec: VideoCodec,
+    rendition: Rendition,
     epoch: u64,
     keyframe_interval_s: u32,
     decoder: Option<H264Decoder>,
+    pacing: Pacing,
+    scale: Option<Scale>,
     encoder: Option<Open>,
     /// After a failure the encoder is left alone for a while.
     backoff: Backoff,
@@ -128,7 +161,7 @@ struct Job {
 
 impl Job {
     fn run(mut self, mailbox: &Mailbox) {
-        let pulse = Liveness::process().watch(format!("video-{}", self.codec.label()), DRIVER_PATIENCE);
+        let pulse = Liveness::process().watch(thread_name(self.codec, self.rendition), DRIVER_PATIENCE);
         while let Some(frames) = next(mailbox, &pulse) {
             let mut newest = None;
             for frame in frames {
@@ -136,7 +169,10 @@ impl Job {
                 newest = self.decoded(frame).or(newest);
             }
             let Some(frame) = newest else { continue };
-            let Some(order) = self.shared.order(self.codec, self.epoch) else { continue };
+            let Some(order) = self.shared.order(self.codec, self.rendition, self.epoch) else { continue };
+            if order.slower && !self.pacing.takes(frame.captured(), order.fps, order.keyframe) {
+                continue;
+            }
             if !self.backoff.due(Instant::now()) {
                 continue;
             }
@@ -177,9 +213,27 @@ impl Job {
         }
     }
 
+    fn lineup(&self) -> MutexGuard<'_, Lineup> {
+        self.shared.lineup(self.codec, self.rendition)
+    }
+
+    /// The picture in the size that is ordered; as it is if it is not larger than that.
+    fn scaled(&mut self, frame: &VideoFrame, order: EncodeOrder) -> anyhow::Result<VideoFrame> {
+        let from = frame.size();
+        let Some(to) = order.size.filter(|to| *to != from && to.0 <= from.0 && to.1 <= from.1) else {
+            return Ok(frame.clone());
+        };
+        if !self.scale.as_ref().is_some_and(|scale| scale.is(from, to)) {
+            self.scale = Some(Scale::new(from, to)?);
+        }
+        let scale = self.scale.as_ref().context("there is no scaler")?;
+        Ok(scale.run(&*frame.i420()?)?.into())
+    }
+
     fn encode(&mut self, frame: &VideoFrame, order: EncodeOrder) -> anyhow::Result<()> {
+        let frame = &self.scaled(frame, order)?;
         let size = frame.size();
-        let place = self.shared.lineup(self.codec).current(Instant::now()).0;
+        let place = self.lineup().current(Instant::now()).0;
         let fits = |open: &Open| (open.place, open.size, open.fps) == (place, size, order.fps);
         if !self.encoder.as_ref().is_some_and(fits) {
             self.close();
@@ -190,6 +244,10 @@ impl Job {
         if open.bitrate != order.bitrate {
             open.encoder.set_bitrate(order.bitrate)?;
             open.bitrate = order.bitrate;
+        }
+        if open.layered != order.layered {
+            open.encoder.set_layers(order.layered)?;
+            open.layered = order.layered;
         }
         let start = Instant::now();
         let unit = open.encoder.encode(frame, order.keyframe || self.needs_keyframe)?;
@@ -206,11 +264,11 @@ impl Job {
         (self.needs_keyframe, self.unusable) = (false, 0);
         metrics.encoded.get_or_create(&self.codec.into()).inc();
         metrics.copies.get_or_create(&self.codec.into()).inc_by(unit.copies.into());
-        let recovered = self.shared.lineup(self.codec).worked(place, Instant::now());
+        let recovered = self.shared.lineup(self.codec, self.rendition).worked(place, Instant::now());
         if recovered {
             self.shared.encoder_health(Level::Ok, format!("{} works again", open.words));
         }
-        self.shared.publish(&Arc::new(unit), self.epoch);
+        self.shared.publish(&Arc::new(unit), self.rendition, self.epoch);
         Ok(())
     }
 
@@ -222,16 +280,34 @@ impl Job {
             bitrate: order.bitrate,
             keyframe_interval: self.keyframe_interval_s.saturating_mul(order.fps).max(1),
         };
-        let (place, backend) = self.shared.lineup(self.codec).current(Instant::now());
+        let (place, backend) = self.lineup().current(Instant::now());
         if backend.kind() == EncoderKind::Hardware {
             self.shared.closer.check()?;
         }
         let encoder = backend.open(&settings)?;
         let words = backend.words();
-        tracing::info!(encoder = %words, width, height, fps = order.fps, "video encoder opened");
+        let rendition = self.rendition.label();
+        tracing::info!(encoder = %words, rendition, width, height, fps = order.fps, "video encoder opened");
+        let least = *encoder.limits().start();
+        // One that holds what software holds does so at any other size too.
+        let floor = match least == *software_limits(width, height, order.fps).start() {
+            true => Floor { least: SOFTWARE_FLOOR, centibits_per_pixel: SOFTWARE_CENTIBITS_PER_PIXEL },
+            false => Floor { least, centibits_per_pixel: 0 },
+        };
+        let align = if backend.kind() == EncoderKind::Hardware { MACROBLOCK } else { EVEN };
+        self.shared.lock().channel(self.codec).opened(self.rendition, floor, encoder.has_layers(), align);
         let metrics = self.shared.metrics.clone();
         let size = (width, height);
-        let open = Open { encoder, words, place, size, fps: order.fps, bitrate: order.bitrate, metrics };
+        let open = Open {
+            encoder,
+            words,
+            place,
+            size,
+            fps: order.fps,
+            bitrate: order.bitrate,
+            layered: false,
+            metrics,
+        };
         open.metrics.encoders.get_or_create(&open.label()).inc();
         Ok(open)
     }
@@ -259,14 +335,14 @@ impl Job {
         let now = Instant::now();
         let was_open = self.encoder.is_some();
         let (place, backend) = match &self.encoder {
-            Some(open) => (open.place, self.shared.lineup(self.codec).backend(open.place)),
-            None => self.shared.lineup(self.codec).current(now),
+            Some(open) => (open.place, self.lineup().backend(open.place)),
+            None => self.lineup().current(now),
         };
         let reason = if was_open { EncoderFault::reason(error) } else { "open" };
         let label = RestartLabel { encoder: backend.name(), reason };
         self.shared.metrics.encoder_restarts.get_or_create(&label).inc();
         self.close();
-        let next = self.shared.lineup(self.codec).failed(place, was_open, now);
+        let next = self.lineup().failed(place, was_open, now);
         let first = !mem::replace(&mut self.failing, true);
         match next {
             Next::AgainAtOnce | Next::AgainLater if first => {
@@ -274,7 +350,7 @@ impl Job {
             }
             Next::AgainAtOnce | Next::AgainLater => {}
             Next::Other { rest } => {
-                let other = self.shared.lineup(self.codec).current(now).1.words();
+                let other = self.lineup().current(now).1.words();
                 let words = format!(
                     "{} fails ({error:#}): {other} takes its place, until it is tried again in {} s",
                     backend.words(),

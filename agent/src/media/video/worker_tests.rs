@@ -15,7 +15,8 @@ use crate::{
     media::video::{
         PixelFormat, RawFrame, SourceInfo,
         channel::ViewerId,
-        encoder::{Backend, Lineup, Software},
+        encoder::{Backend, Software},
+        rate::Bounds,
     },
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -124,10 +125,10 @@ impl Rig {
         ];
         let metrics = Metrics::new().register(VideoMetrics::register);
         let health = Health::new();
-        let bitrate = Bitrate(100_000);
-        let shared = Arc::new(Shared::new(info, "rig".into(), bitrate, lineups, health.clone(), metrics));
+        let bounds = Bounds { adapt: true, sub: true, max: Bitrate(100_000), min: Bitrate(100_000) };
+        let shared = Arc::new(Shared::new(info, "rig".into(), bounds, lineups, health.clone(), metrics));
         let viewer = shared.join(VideoCodec::H264).0;
-        let worker = Worker::spawn(&shared, VideoCodec::H264, 10, &[]).unwrap();
+        let worker = Worker::spawn(&shared, VideoCodec::H264, Rendition::Main, 10, &[]).unwrap();
         Self { shared, worker, viewer, health }
     }
 

@@ -17,7 +17,7 @@ use bytes::BytesMut;
 pub use self::budget::AUDIO_RATE;
 use self::{budget::Budget, patience::Patience};
 use super::{
-    congestion::{Controller, Limits, Packet, Pacer},
+    congestion::{Controller, Limits, Pacer, Packet},
     rtcp::{self, Feedback, Reports},
     send::{Counts, Outlet, Seal, Sender, Sent, SoundStream, Train, VideoStream},
     srtp::{Keys, Outbound, Srtcp},

@@ -93,7 +93,11 @@ impl Video {
         let pause = pause * (1 << kept.times.saturating_sub(1).min(MAX_TIMES));
         let is_recent = kept.repeated.is_some_and(|at| now.saturating_duration_since(at) < pause);
         let is_enough = kept.times >= MAX_TIMES;
-        if kept.asked || is_recent || is_enough || !self.allowance.take(self.stream.header.len() + kept.content.length()) {
+        if kept.asked
+            || is_recent
+            || is_enough
+            || !self.allowance.take(self.stream.header.len() + kept.content.length())
+        {
             return false;
         }
         kept.asked = true;
@@ -145,8 +149,16 @@ impl Video {
     fn keep(&mut self, sent: Instant, place: Place, (timestamp, marker): (u32, bool), content: Content) {
         self.timestamp = Some(timestamp);
         self.probe_back = 0;
-        let kept =
-            Kept { content, timestamp, marker, stamp: place.stamp, sent, repeated: None, times: 0, asked: false };
+        let kept = Kept {
+            content,
+            timestamp,
+            marker,
+            stamp: place.stamp,
+            sent,
+            repeated: None,
+            times: 0,
+            asked: false,
+        };
         self.history.push(place.index, kept);
     }
 

@@ -102,13 +102,18 @@ pub fn open_encoder(codec: VideoCodec, settings: &EncoderSettings) -> anyhow::Re
     })
 }
 
+/// The lowest rate that software encoders are asked for.
+pub const SOFTWARE_FLOOR: Bitrate = Bitrate(50_000);
+/// The lowest density in hundredths of a bit: below it even the coarsest quantizer overshoots.
+pub const SOFTWARE_CENTIBITS_PER_PIXEL: u32 = 1;
+
 /// The rates that a software encoder holds for moving pictures of this size. Below about 0.01 bit a pixel even
 /// the coarsest quantizer overshoots; above 0.5 bit a pixel nothing gets better.
-fn software_limits(width: u32, height: u32, fps: u32) -> RangeInclusive<Bitrate> {
-    const FLOOR: u64 = 50_000;
+pub fn software_limits(width: u32, height: u32, fps: u32) -> RangeInclusive<Bitrate> {
+    const FLOOR: u64 = SOFTWARE_FLOOR.0 as u64;
     const CEILING: u64 = 20_000_000;
     let pixels = u64::from(width) * u64::from(height) * u64::from(fps);
-    let low = (pixels / 100).clamp(FLOOR, CEILING / 10);
+    let low = (pixels * u64::from(SOFTWARE_CENTIBITS_PER_PIXEL) / 100).clamp(FLOOR, CEILING / 10);
     let high = (pixels / 2).clamp(10 * FLOOR, CEILING);
     Bitrate(low as u32)..=Bitrate(high as u32)
 }

@@ -19,6 +19,8 @@ use openh264::{
     formats::YUVSource,
 };
 
+use openh264_sys2::SEncParamExt;
+
 use super::{EncoderSettings, clamp, level, software_limits};
 use crate::media::video::{AccessUnit, Bitrate, RawFrame, VideoCodec, VideoEncoder, VideoFrame};
 
@@ -27,6 +29,8 @@ const MAX_SIZE: (u32, u32) = (3840, 2160);
 /// OpenH264 stays well below its target when the allowed maximum is not above it.
 const PEAK_PERCENT: u32 = 150;
 
+/// `ENCODER_OPTION_SVC_ENCODE_PARAM_EXT` of OpenH264's `codec_app_def.h`.
+const OPTION_PARAMETERS: c_int = 3;
 /// `ENCODER_OPTION_BITRATE` of OpenH264's `codec_app_def.h`.
 const OPTION_BITRATE: c_int = 5;
 /// `ENCODER_OPTION_MAX_BITRATE`.
@@ -40,6 +44,8 @@ pub struct OpenH264Encoder {
     encoder: Encoder,
     settings: EncoderSettings,
     bitrate: Bitrate,
+    /// Every second picture is one that none refers to.
+    layers: bool,
     /// When the first picture was taken: OpenH264's rate control wants times that start at zero.
     first: Option<Instant>,
 }
@@ -51,10 +57,11 @@ struct BitrateInfo {
     bitrate: c_int,
 }
 
-/// What an option reads: a C int, or a [`BitrateInfo`] for the two rates.
+/// What an option reads: a C int, a [`BitrateInfo`] for the two rates, or all parameters.
 trait OptionValue {}
 impl OptionValue for c_int {}
 impl OptionValue for BitrateInfo {}
+impl OptionValue for SEncParamExt {}
 
 impl OpenH264Encoder {
     /// For logs and metrics.
@@ -83,12 +90,13 @@ impl OpenH264Encoder {
             .num_threads(1)
             // Key frames come when asked for and at the interval, so that their rate stays bounded.
             .scene_change_detect(false)
-            .intra_frame_period(IntraFramePeriod::from_num_frames(keyframe_interval))
+            // Two temporal layers want an even number.
+            .intra_frame_period(IntraFramePeriod::from_num_frames(keyframe_interval.next_multiple_of(2)))
             .sps_pps_strategy(SpsPpsStrategy::ConstantId)
             .vui(VuiConfig::bt601());
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
             .context("OpenH264 cannot be opened: is memory short?")?;
-        let mut encoder = Self { encoder, settings: *settings, bitrate, first: None };
+        let mut encoder = Self { encoder, settings: *settings, bitrate, layers: false, first: None };
         // What it says on stderr by itself (that it may not skip pictures) is meant so.
         let quiet: c_int = 0;
         encoder.set_option(OPTION_TRACE_LEVEL, quiet)?;
@@ -110,6 +118,19 @@ impl OpenH264Encoder {
         }
         self.bitrate = bitrate;
         Ok(())
+    }
+
+    /// The encoder must have encoded a picture: before that it is not set up.
+    fn apply_layers(&mut self) -> anyhow::Result<()> {
+        let mut parameters = SEncParamExt::default();
+        // SAFETY: this option writes one `SEncParamExt` to a pointer that is valid for the call. Before set-up,
+        // OpenH264 refuses with a code.
+        let code = unsafe {
+            self.encoder.raw_api().get_option(OPTION_PARAMETERS, (&raw mut parameters).cast::<c_void>())
+        };
+        ensure!(code == 0, "OpenH264 does not give its parameters (code {code})");
+        parameters.iTemporalLayerNum = if self.layers { 2 } else { 1 };
+        self.set_option(OPTION_PARAMETERS, parameters)
     }
 
     /// Sets one of the options above.
@@ -155,6 +176,9 @@ impl VideoEncoder for OpenH264Encoder {
         let data = Bytes::from(stream.to_vec());
         if is_first {
             self.apply_bitrate(self.bitrate)?;
+            if self.layers {
+                self.apply_layers()?;
+            }
         }
         if data.is_empty() {
             return Ok(None);
@@ -166,10 +190,20 @@ impl VideoEncoder for OpenH264Encoder {
         let bitrate = clamp(bitrate, &self.limits());
         if self.first.is_none() {
             self.settings.bitrate = bitrate;
-            *self = Self::new(&self.settings)?;
+            let layers = self.layers;
+            *self = Self { layers, ..Self::new(&self.settings)? };
             return Ok(());
         }
         if bitrate == self.bitrate { Ok(()) } else { self.apply_bitrate(bitrate) }
+    }
+
+    fn has_layers(&self) -> bool {
+        true
+    }
+
+    fn set_layers(&mut self, layers: bool) -> anyhow::Result<()> {
+        let before = std::mem::replace(&mut self.layers, layers);
+        if before != layers && self.first.is_some() { self.apply_layers() } else { Ok(()) }
     }
 }
 

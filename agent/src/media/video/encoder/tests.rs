@@ -153,3 +153,35 @@ fn a_picture_of_another_size_and_a_size_out_of_range_are_refused_in_words() {
         assert!(error.contains("20000x180") && error.contains("[video]"), "{error}");
     }
 }
+
+#[test]
+fn every_second_picture_can_be_left_out_when_that_is_asked_for() {
+    let pattern = PatternSource::new(320, 180, FPS, Instant::now()).unwrap();
+    for codec in [VideoCodec::H264, VideoCodec::Vp8] {
+        let mut encoder = open_encoder(codec, &settings(320, 180, 300_000)).unwrap();
+        assert!(encoder.has_layers());
+        let before = encode(&mut *encoder, &pattern, 0..10, None);
+        assert!(before.iter().all(|unit| !unit.discardable), "{codec:?}");
+        encoder.set_layers(true).unwrap();
+        let layered = encode(&mut *encoder, &pattern, 10..50, Some(30));
+        let count = layered.iter().filter(|unit| unit.discardable).count();
+        assert!((18..=20).contains(&count), "{codec:?}: {count} of 40");
+        encoder.set_layers(false).unwrap();
+        let after = encode(&mut *encoder, &pattern, 50..60, None);
+        assert!(after[1..].iter().all(|unit| !unit.discardable), "{codec:?}");
+        // A viewer without them sees the right pictures.
+        let (mut h264, mut vp8) = (H264Decoder::new().unwrap(), VpxDecoder::new().unwrap());
+        let mut seen = Vec::new();
+        let all = before.iter().chain(&layered).chain(&after);
+        for unit in all.clone().filter(|unit| !unit.discardable) {
+            let frame = match codec {
+                VideoCodec::H264 => h264.decode(unit).unwrap().unwrap(),
+                VideoCodec::Vp8 => vp8.decode(&unit.data).unwrap().unwrap(),
+            };
+            seen.push(strip(&frame).map(|strip| strip.frame));
+        }
+        let expected: Vec<_> = (0u32..).zip(all).filter(|(_, unit)| !unit.discardable).collect();
+        let expected: Vec<_> = expected.into_iter().map(|(number, _)| Some(number)).collect();
+        assert_eq!(seen, expected, "{codec:?}");
+    }
+}

@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use super::{
     EncoderSettings, clamp, software_limits,
-    vpx::{VpxEncoder, VpxSettings},
+    vpx::{VpxEncoder, VpxPicture, VpxSettings},
 };
 use crate::media::video::{AccessUnit, Bitrate, VideoCodec, VideoEncoder, VideoFrame};
 
@@ -28,6 +28,10 @@ pub struct Vp8Encoder {
     settings: EncoderSettings,
     first: Option<Instant>,
     last_pts: i64,
+    /// Every second picture is one that none refers to.
+    layers: bool,
+    /// The last picture was one that others refer to.
+    after_base: bool,
 }
 
 impl Vp8Encoder {
@@ -50,7 +54,7 @@ impl Vp8Encoder {
             keyframe_interval,
             cpu_used: if large { CPU_USED_LARGE } else { CPU_USED_SMALL },
         })?;
-        Ok(Self { encoder, settings: *settings, first: None, last_pts: -1 })
+        Ok(Self { encoder, settings: *settings, first: None, last_pts: -1, layers: false, after_base: false })
     }
 }
 
@@ -75,13 +79,29 @@ impl VideoEncoder for Vp8Encoder {
         let pts = pts.max(self.last_pts + 1);
         self.last_pts = pts;
         let duration = (1000 / self.settings.fps.max(1)).max(1);
-        let Some((data, keyframe)) = self.encoder.encode(frame, pts, duration, keyframe)? else {
+        let picture = match keyframe {
+            true => VpxPicture::Key,
+            false if self.layers && self.after_base => VpxPicture::Discardable,
+            false => VpxPicture::Any,
+        };
+        let Some((data, keyframe)) = self.encoder.encode(frame, pts, duration, picture)? else {
             return Ok(None);
         };
-        Ok(Some(AccessUnit::of(frame, VideoCodec::Vp8, data.into(), keyframe)))
+        let discardable = picture == VpxPicture::Discardable && !keyframe;
+        self.after_base = !discardable;
+        let unit = AccessUnit::of(frame, VideoCodec::Vp8, data.into(), keyframe);
+        Ok(Some(AccessUnit { discardable, ..unit }))
     }
 
     fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()> {
         self.encoder.set_kbps(clamp(bitrate, &self.limits()).0 / 1000)
+    }
+    fn has_layers(&self) -> bool {
+        true
+    }
+
+    fn set_layers(&mut self, layers: bool) -> anyhow::Result<()> {
+        self.layers = layers;
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{bail, ensure};
 use vpx_sys::{
+    VP8_EFLAG_NO_UPD_ARF, VP8_EFLAG_NO_UPD_ENTROPY, VP8_EFLAG_NO_UPD_GF, VP8_EFLAG_NO_UPD_LAST,
     VPX_DL_REALTIME, VPX_EFLAG_FORCE_KF, VPX_ENCODER_ABI_VERSION, VPX_FRAME_IS_KEY, vp8e_enc_control_id,
     vpx_codec_ctx_t, vpx_codec_cx_pkt_kind, vpx_codec_enc_cfg_t, vpx_codec_err_t, vpx_image_t, vpx_img_fmt,
     vpx_kf_mode, vpx_rc_mode,
@@ -27,6 +28,30 @@ pub struct VpxSettings {
     pub keyframe_interval: u32,
     /// `VP8E_SET_CPUUSED`: the more below zero, the faster and coarser, -16 to 0 for real time.
     pub cpu_used: i32,
+}
+
+/// What a picture is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VpxPicture {
+    /// As the encoder likes.
+    Any,
+    /// A key frame.
+    Key,
+    /// One that no other refers to, and that leaves no trace in the entropy coder. Still a key frame if one is due.
+    Discardable,
+}
+
+impl VpxPicture {
+    fn flags(self) -> i64 {
+        let flags = match self {
+            Self::Any => 0,
+            Self::Key => VPX_EFLAG_FORCE_KF,
+            Self::Discardable => {
+                VP8_EFLAG_NO_UPD_LAST | VP8_EFLAG_NO_UPD_GF | VP8_EFLAG_NO_UPD_ARF | VP8_EFLAG_NO_UPD_ENTROPY
+            }
+        };
+        flags.into()
+    }
 }
 
 /// A libvpx VP8 encoder with a time base of one millisecond.
@@ -123,7 +148,7 @@ impl VpxEncoder {
         frame: &RawFrame,
         pts_ms: i64,
         duration_ms: u32,
-        keyframe: bool,
+        picture: VpxPicture,
     ) -> anyhow::Result<Option<(Vec<u8>, bool)>> {
         let size = (self.config.g_w, self.config.g_h);
         ensure!(
@@ -131,7 +156,6 @@ impl VpxEncoder {
             "the picture does not fit the encoder"
         );
         let image = wrap(frame);
-        let flags = if keyframe { VPX_EFLAG_FORCE_KF.into() } else { 0 };
         // SAFETY: the context is initialised. `image` points into the planes of `frame`, which live through the
         // call, are at least as long as size and strides say (checked above), and are only read.
         let code = unsafe {
@@ -140,7 +164,7 @@ impl VpxEncoder {
                 &image,
                 pts_ms,
                 duration_ms.into(),
-                flags,
+                picture.flags(),
                 VPX_DL_REALTIME.into(),
             )
         };

@@ -302,19 +302,9 @@ impl M2mEncoder {
             VideoFrame::Device(frame) => (frame.captured, frame.dequeued),
         };
         let (width, height) = size;
-        let encoded = Instant::now();
-        Ok(AccessUnit {
-            codec: VideoCodec::H264,
-            data,
-            keyframe,
-            width,
-            height,
-            captured,
-            dequeued,
-            encoded,
-            copies,
-            prepared: Default::default(),
-        })
+        let unit =
+            AccessUnit::passed(VideoCodec::H264, data, keyframe, (width, height), (captured, dequeued));
+        Ok(AccessUnit { copies, ..unit })
     }
 }
 

@@ -21,7 +21,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{ops::RangeInclusive, time::Instant};
+use std::ops::RangeInclusive;
 
 use anyhow::bail;
 
@@ -82,18 +82,9 @@ impl VideoEncoder for MppEncoder {
             VideoFrame::Memory(raw) => raw.dequeued,
             VideoFrame::Device(device) => device.dequeued,
         };
-        Ok(Some(AccessUnit {
-            codec: VideoCodec::H264,
-            data,
-            keyframe,
-            width,
-            height,
-            captured: frame.captured(),
-            dequeued,
-            encoded: Instant::now(),
-            copies,
-            prepared: Default::default(),
-        }))
+        let times = (frame.captured(), dequeued);
+        let unit = AccessUnit::passed(VideoCodec::H264, data, keyframe, (width, height), times);
+        Ok(Some(AccessUnit { copies, ..unit }))
     }
 
     fn set_bitrate(&mut self, bitrate: Bitrate) -> anyhow::Result<()> {
