@@ -56,7 +56,7 @@ impl VideoPipeline {
         let private = match spec {
             VideoSourceSpec::V4l2(_) | VideoSourceSpec::Auto => board.privacy.closed(),
             // No cameras: what they give can be looked at.
-            VideoSourceSpec::Pattern | VideoSourceSpec::File(_) => None,
+            VideoSourceSpec::Pattern | VideoSourceSpec::BusyPattern | VideoSourceSpec::File(_) => None,
         };
         let &VideoConfig { width, height, fps, .. } = config;
         let unopened = || SourceInfo { name: config.source.clone(), width, height, fps, encoded: None };

@@ -139,7 +139,7 @@ impl Flow {
             let skipped = self.sender.skip_queued();
             self.patience.lost(skipped);
         }
-        if self.patience.takes(unit.keyframe) && !self.sender.push(now, unit) {
+        if self.patience.takes(now, oldest, &unit) && !self.sender.push(now, unit) {
             self.patience.lost(1);
         }
     }

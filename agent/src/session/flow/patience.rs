@@ -3,9 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use crate::media::video::AccessUnit;
+
 /// Older pictures are not worth sending: a live view that is so late is better off with a fresh key frame. Above the time that a
 /// key frame of 100 kB takes at 2.5 Mbit/s.
 const LIMIT: Duration = Duration::from_millis(400);
+
+/// With a picture that waits for so long, those that nothing refers to are left out: two pictures at 30 a second.
+const BUSY: Duration = Duration::from_millis(66);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,9 +36,10 @@ impl Patience {
         }
     }
 
-    /// Whether the next picture is to be sent.
-    pub fn takes(&mut self, keyframe: bool) -> bool {
-        if self.lacks && !keyframe {
+    /// Whether the next picture is to be sent, while the oldest of those before it waits since then.
+    pub fn takes(&mut self, now: Instant, oldest: Option<Instant>, unit: &AccessUnit) -> bool {
+        let is_busy = oldest.is_some_and(|since| now.saturating_duration_since(since) > BUSY);
+        if (self.lacks && !unit.keyframe) || (is_busy && unit.discardable) {
             self.lost += 1;
             return false;
         }
@@ -57,16 +63,37 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::video::VideoCodec;
+
+    fn unit(keyframe: bool, discardable: bool) -> AccessUnit {
+        let now = Instant::now();
+        let unit = AccessUnit::passed(VideoCodec::Vp8, vec![0; 10].into(), keyframe, (16, 16), (now, now));
+        AccessUnit { discardable, ..unit }
+    }
 
     #[test]
     fn after_a_loss_only_a_key_frame_is_taken_and_one_is_asked_for_when_the_way_is_clear() {
-        let mut patience = Patience::default();
-        assert!(patience.takes(false) && !patience.asks(true));
+        let (mut patience, now) = (Patience::default(), Instant::now());
+        assert!(patience.takes(now, None, &unit(false, false)) && !patience.asks(true));
         patience.lost(2);
-        assert!(!patience.takes(false));
+        assert!(!patience.takes(now, None, &unit(false, false)));
         assert_eq!([false, true, true].map(|clear| patience.asks(clear)), [false, true, false]);
-        assert!(patience.takes(true) && patience.takes(false));
+        assert!(
+            patience.takes(now, None, &unit(true, false)) && patience.takes(now, None, &unit(false, false))
+        );
         assert_eq!((patience.take_lost(), patience.take_lost()), (3, 0));
+    }
+
+    #[test]
+    fn what_nothing_refers_to_is_left_out_first_and_leaves_no_gap() {
+        let (mut patience, now) = (Patience::default(), Instant::now());
+        let late = now + BUSY + Duration::from_millis(1);
+        assert!(
+            patience.takes(late, None, &unit(false, true))
+                && patience.takes(now + BUSY, Some(now), &unit(false, true))
+        );
+        assert!(!patience.takes(late, Some(now), &unit(false, true)));
+        assert!(patience.takes(late, Some(now), &unit(false, false)) && !patience.asks(true));
     }
 
     #[test]
