@@ -40,8 +40,7 @@ pub(super) enum Use {
 /// A keyed cipher.
 pub(super) enum Cipher {
     Gcm(Gcm),
-    // Five times the size of the other.
-    Cm(Box<Cm>),
+    Cm(Cm),
 }
 
 /// AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714).
@@ -82,7 +81,7 @@ impl Cipher {
             }
             Profile::Aes128CmHmacSha1 => {
                 let authentication = session_key(master, authentication, AUTHENTICATION_KEY);
-                Self::Cm(Box::new(Cm::new(key.as_ref(), salt.as_ref(), authentication.as_ref())))
+                Self::Cm(Cm::new(key.as_ref(), salt.as_ref(), authentication.as_ref()))
             }
         }
     }
