@@ -39,8 +39,8 @@ pub(super) enum Use {
 
 /// A keyed cipher.
 pub(super) enum Cipher {
-    Gcm(Gcm),
-    Cm(Cm),
+    Gcm(Box<Gcm>),
+    Cm(Box<Cm>),
 }
 
 /// AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714).
@@ -77,11 +77,11 @@ impl Cipher {
         let salt = session_key(master, salt, profile.salt_len());
         match profile {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => {
-                Self::Gcm(Gcm::new(key.as_ref(), salt.as_ref()))
+                Self::Gcm(Box::new(Gcm::new(key.as_ref(), salt.as_ref())))
             }
             Profile::Aes128CmHmacSha1 => {
                 let authentication = session_key(master, authentication, AUTHENTICATION_KEY);
-                Self::Cm(Cm::new(key.as_ref(), salt.as_ref(), authentication.as_ref()))
+                Self::Cm(Box::new(Cm::new(key.as_ref(), salt.as_ref(), authentication.as_ref())))
             }
         }
     }
