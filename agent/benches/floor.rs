@@ -123,7 +123,7 @@ fn main() -> Result<()> {
         arguments.seconds,
     );
     println!(
-        "| sending | pace | viewers | CPU ms a viewer-second | one core carries | packets a call | refused |"
+        "| sending | pace | viewers | CPU ms a viewer-second | viewers that a core carries | packets a call | refused |"
     );
     println!("|---|---|---|---|---|---|---|");
     for sending in [Sending::Nothing, Sending::Packets, Sending::Trains] {

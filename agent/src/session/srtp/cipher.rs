@@ -39,8 +39,7 @@ pub(super) enum Use {
 
 /// A keyed cipher.
 pub(super) enum Cipher {
-    Gcm(Gcm),
-    // Five times the size of the other.
+    Gcm(Box<Gcm>),
     Cm(Box<Cm>),
 }
 
@@ -78,7 +77,7 @@ impl Cipher {
         let salt = session_key(master, salt, profile.salt_len());
         match profile {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => {
-                Self::Gcm(Gcm::new(key.as_ref(), salt.as_ref()))
+                Self::Gcm(Box::new(Gcm::new(key.as_ref(), salt.as_ref())))
             }
             Profile::Aes128CmHmacSha1 => {
                 let authentication = session_key(master, authentication, AUTHENTICATION_KEY);

@@ -124,7 +124,7 @@ impl Pair {
         Self { now, device, viewer, tap, connected: [false; 2], by_itself: 0, reports: Vec::new() }
     }
 
-    fn to_viewer(&mut self, message: BytesMut) {
+    fn send(&mut self, message: BytesMut) {
         read(&mut self.viewer, self.now, (VIEWER, DEVICE), message);
     }
 
@@ -132,7 +132,7 @@ impl Pair {
     fn step(&mut self) {
         while let Some(out) = self.device.poll_write() {
             self.by_itself += usize::from(is_media(&out.message));
-            self.to_viewer(out.message);
+            self.send(out.message);
         }
         while let Some(out) = self.viewer.poll_write() {
             if is_media(&out.message) {
@@ -207,7 +207,7 @@ fn hears_what_we_protect(profile: Profile, role: RTCDtlsRole) {
     for index in 65_530u64..65_560 {
         let mut sent = packet(index as u16, &[index as u8; 700], outbound.overhead());
         outbound.protect(&mut sent, 12, index);
-        pair.to_viewer(sent.as_slice().into());
+        pair.send(sent.as_slice().into());
     }
     let heard: Vec<_> = pair
         .heard()
