@@ -10,7 +10,7 @@ const MERGE: i64 = 4_000;
 /// A packet that waited less than this found the link free, microseconds: more than most jitter.
 const WAITED: i64 = 12_000;
 /// The rate of a full link is read over this at least, microseconds ...
-const LEAST_FULL: i64 = 50_000;
+const LEAST_FULL: i64 = 35_000;
 /// ... and over this at most.
 const MOST_FULL: i64 = 500_000;
 
