@@ -10,7 +10,7 @@ use rtc::rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use super::super::Pacer;
 use super::{
     Crossing, Dice, Estimator, Make, Measured, Plan, bottleneck::Bottleneck, encoder::Encoder,
-    measured::Recorder, viewer::Viewer,
+    measured::Recorder, pop_if, viewer::Viewer,
 };
 
 /// What a packet carries, and what is put around it.
@@ -87,7 +87,7 @@ impl Flow {
         let demand = Plan::at(&self.plan.demand, now);
         run.estimator.set_demand(demand as u64);
         self.report(now);
-        while let Some((_, report)) = self.reports.pop_front_if(|(due, _)| *due <= now) {
+        while let Some((_, report)) = pop_if(&mut self.reports, |(due, _)| *due <= now) {
             run.estimator.feedback(at, &report);
         }
         if run.estimator.poll_timeout().is_some_and(|due| due <= at) {
@@ -99,7 +99,7 @@ impl Flow {
             self.probe = Some((probe.id, probe.bytes));
         }
         self.encode(now, &run, demand);
-        while let Some((_, frame, bytes)) = self.again.pop_front_if(|(due, ..)| *due <= now) {
+        while let Some((_, frame, bytes)) = pop_if(&mut self.again, |(due, ..)| *due <= now) {
             self.queue.push_front((Some(frame), bytes));
         }
         self.send(now, &mut run, link);

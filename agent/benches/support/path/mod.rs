@@ -10,7 +10,10 @@ mod flow;
 mod measured;
 mod viewer;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use rtc::rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 
@@ -174,6 +177,11 @@ pub struct Crossing {
     pub at: u64,
     /// How long it waited in the queue, microseconds.
     pub waited: u64,
+}
+
+/// Takes the first if it fulfils the condition.
+fn pop_if<T>(queue: &mut VecDeque<T>, condition: impl Fn(&T) -> bool) -> Option<T> {
+    if condition(queue.front()?) { queue.pop_front() } else { None }
 }
 
 /// Random numbers that are the same each time (xorshift64*).

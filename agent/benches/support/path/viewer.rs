@@ -6,6 +6,8 @@ use rtc::rtcp::transport_feedbacks::transport_layer_cc::{
     PacketStatusChunk, RecvDelta, StatusVectorChunk, SymbolSizeTypeTcc, SymbolTypeTcc, TransportLayerCc,
 };
 
+use super::pop_if;
+
 const REFERENCE: u64 = 64_000;
 const TICK: u64 = 250;
 /// Symbols in a vector chunk of two bits each.
@@ -27,7 +29,7 @@ impl Viewer {
     /// What has come since the last report.
     pub fn report(&mut self, now: u64) -> Option<TransportLayerCc> {
         let came: Vec<(u16, u64)> =
-            std::iter::from_fn(|| self.coming.pop_front_if(|(_, at)| *at <= now)).collect();
+            std::iter::from_fn(|| pop_if(&mut self.coming, |(_, at)| *at <= now)).collect();
         let (&(first, first_at), &(last, _)) = (came.first()?, came.last()?);
         let base = self.next.unwrap_or(first);
         self.next = Some(last.wrapping_add(1));

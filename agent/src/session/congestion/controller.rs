@@ -123,8 +123,10 @@ impl Controller {
     /// times hours away from those before.
     pub fn feedback(&mut self, now: Instant, report: &TransportLayerCc) {
         let now = self.micros(now);
-        let last = report.base_sequence_number.wrapping_add(report.packet_status_count.wrapping_sub(1));
-        if !self.history.covers(report.base_sequence_number) && !self.history.covers(last) {
+        // First of all whether it is news: a report that comes again must not move the viewer's clock.
+        let mut fresh = false;
+        arrivals::read(report, 0, |seq, arrived| fresh |= arrived.is_some() && self.history.awaits(seq));
+        if !fresh {
             return;
         }
         let reference = match self.clock.place(now, report.reference_time) {
@@ -135,10 +137,8 @@ impl Controller {
             }
             Reference::Doubtful => return,
         };
-        let mut told = false;
         arrivals::read(report, reference, |seq, arrived| {
             if let Some(news) = self.history.report(seq, arrived.is_some()) {
-                told |= matches!(news, News::Arrived(_));
                 Self::take(
                     &news,
                     arrived,
@@ -148,9 +148,6 @@ impl Controller {
                 );
             }
         });
-        if !told {
-            return;
-        }
         self.reported = Some(now);
         if let Some(before) = self.outage.answered() {
             // The path is back: whether as wide as before, a probe tells at once.

@@ -74,8 +74,15 @@ fn a_replayed_report_changes_nothing() {
     let (target, loss) = (controller.target(), controller.loss());
     for _ in 0..1_000 {
         controller.feedback(now + ms(1_200), &came(0, 100, 1_000, 10));
+        // From hours ago.
+        controller.feedback(now + ms(1_200), &came(0, 100, 9_000_000, 10));
     }
     assert_eq!((controller.target(), controller.loss()), (target, loss));
+    // The true one still counts at once.
+    send(&mut controller, now + ms(1_200), 100, 10, 10);
+    let rtt = controller.rtt_ms();
+    controller.feedback(now + ms(1_300), &came(100, 10, 1_018, 10));
+    assert_ne!(controller.rtt_ms(), rtt);
 }
 
 #[test]

@@ -10,7 +10,7 @@ const MERGE: i64 = 4_000;
 /// A packet that waited less than this found the link free, microseconds: more than most jitter.
 const WAITED: i64 = 12_000;
 /// The rate of a full link is read over this at least, microseconds ...
-const LEAST_FULL: i64 = 50_000;
+const LEAST_FULL: i64 = 35_000;
 /// ... and over this at most.
 const MOST_FULL: i64 = 500_000;
 
@@ -119,7 +119,7 @@ mod tests {
             let at = if i < 10 { i * 10_000 } else { i * 20_000 - 100_000 };
             end += 1250;
             delivery.arrived(at, end, if i < 10 { 0 } else { 30_000 });
-            assert_eq!(delivery.full().is_some(), i >= 13, "{i}");
+            assert_eq!(delivery.full().is_some(), i >= 12, "{i}");
         }
         assert_eq!(delivery.full().map(f64::round), Some(0.5e6));
         delivery.arrived(1_000_000, end + 1250, 0);

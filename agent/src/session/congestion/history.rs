@@ -45,13 +45,12 @@ pub struct History {
     ring: Box<[Sent]>,
     /// All bytes ever sent.
     total: u64,
-    newest: Option<u16>,
 }
 
 impl History {
     /// Remembers nothing yet. The only allocation there is.
     pub fn new() -> Self {
-        Self { ring: vec![Sent::default(); KEPT].into(), total: 0, newest: None }
+        Self { ring: vec![Sent::default(); KEPT].into(), total: 0 }
     }
 
     /// A packet leaves.
@@ -59,7 +58,6 @@ impl History {
         let sent = Sent { at, before: self.total, bytes, explained, seq, state: State::InFlight, probe };
         self.total += u64::from(bytes);
         self.ring[usize::from(seq) % KEPT] = sent;
-        self.newest = Some(seq);
         sent
     }
 
@@ -84,9 +82,10 @@ impl History {
         self.total
     }
 
-    /// The number is one that may be in the ring: sent, and not yet overwritten.
-    pub fn covers(&self, seq: u16) -> bool {
-        self.newest.is_some_and(|newest| usize::from(newest.wrapping_sub(seq)) < KEPT)
+    /// Nothing was told of this packet yet, and it was sent.
+    pub fn awaits(&self, seq: u16) -> bool {
+        let sent = &self.ring[usize::from(seq) % KEPT];
+        sent.seq == seq && sent.state == State::InFlight
     }
 }
 
@@ -116,8 +115,8 @@ mod tests {
             history.push(seq, 0, 1, 0, false);
         }
         assert!(history.report(0, true).is_none());
-        assert!(!history.covers(0));
-        assert!(history.covers(1) && history.covers(KEPT as u16) && !history.covers(KEPT as u16 + 1));
+        assert!(history.awaits(1) && history.awaits(KEPT as u16));
+        assert!(!history.awaits(0) && !history.awaits(KEPT as u16 + 1));
         assert!(matches!(history.report(KEPT as u16, true), Some(News::Arrived(_))));
     }
 }

@@ -29,7 +29,7 @@ const LONGEST_DRAIN: i64 = 4_000_000;
 const NARROWER: f64 = 0.75;
 /// ... if a packet waited this long, and one sent now would wait this long, seconds: seen from the bytes in flight long
 /// before reports tell of them, as they wait in the queue themselves.
-const WAITED: f64 = 0.035;
+const WAITED: f64 = 0.025;
 const WILL_WAIT: f64 = 0.1;
 /// Without any measured rate an overused link gets this part of the target.
 const BLIND: f64 = 0.8;
