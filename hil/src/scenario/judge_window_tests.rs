@@ -92,7 +92,7 @@ fn pictures_delay_and_bitrate_are_held_to_their_limits() {
     faulty(&limit("bitrate = [\"1kbit\", \"400kbit\"]"), Outcome::DeviceFault, &["pictures had 450 kbit/s"]);
     let without = good();
     let verdict = judged(&plan(&format!("{LINE}delay = \"1s\"")), &[], without);
-    faulty(&verdict, Outcome::DeviceFault, &["nothing was told of what should be: at most 1000 ms"]);
+    faulty(&verdict, Outcome::DeviceFault, &["no picture came that it can be told by, at most 1000 ms"]);
 }
 
 #[test]

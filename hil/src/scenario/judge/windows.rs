@@ -70,7 +70,7 @@ pub(super) fn reasons(window: &Window, found: &MeasuredWindow) -> Vec<String> {
     let mut judge = |wanted: String, found: Option<(String, bool)>| match found {
         Some((_, true)) => {}
         Some((found, false)) => reasons.push(format!("{what}: {found}, {wanted}")),
-        None => reasons.push(format!("{what}: nothing was told of what should be: {wanted}")),
+        None => reasons.push(format!("{what}: no picture came that it can be told by, {wanted}")),
     };
     if let Some(least) = window.utilisation {
         let found = found.utilisation.zip(found.wire_kbps).map(|(share, kbps)| {
