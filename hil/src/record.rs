@@ -194,6 +194,10 @@ pub struct MeasuredWindow {
     pub delay_ms: Option<f64>,
     /// Longest time without a picture.
     pub longest_freeze_ms: Option<f64>,
+    /// Freezes that the browser itself counted in it, by its own finer measure ...
+    pub freeze_count: Option<u32>,
+    /// ... and how long they were together.
+    pub frozen_ms: Option<f64>,
 }
 
 /// As milliseconds.

@@ -97,6 +97,10 @@ fn window(found: &MeasuredWindow) -> String {
         found.pictures.map(|pictures| format!("{pictures:.1} pictures a second")),
         found.delay_ms.map(|delay| format!("up to {} old", units::millis(delay))),
         found.longest_freeze_ms.map(|freeze| format!("longest freeze {}", units::millis(freeze))),
+        found
+            .freeze_count
+            .zip(found.frozen_ms)
+            .map(|(count, ms)| format!("freezes counted by the browser {count} ({})", units::millis(ms))),
     ];
     let figures: Vec<_> = figures.into_iter().flatten().collect();
     format!("{span}, {}: {}", found.viewer, figures.join(", "))

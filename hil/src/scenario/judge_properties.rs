@@ -43,6 +43,8 @@ fn event(time: impl Strategy<Value = f64> + Clone) -> impl Strategy<Value = Even
                 av_ms,
                 glass_ms: None,
                 wire_kbps: None,
+                freeze_count: None,
+                frozen_ms: None,
             }
         ),
         (time.clone(), words, "\\PC{0,8}").prop_map(|(ms, code, message)| Event::Error { ms, code, message }),

@@ -20,6 +20,8 @@ fn second(ms: f64, pictures: u32, longest_gap_ms: f64) -> Event {
         av_ms: Some(-30.0),
         glass_ms: None,
         wire_kbps: None,
+        freeze_count: None,
+        frozen_ms: None,
     }
 }
 
@@ -347,6 +349,8 @@ fn bitrate_and_sound_are_held_to_their_limits() {
             av_ms: None,
             glass_ms: None,
             wire_kbps: None,
+            freeze_count: None,
+            frozen_ms: None,
         },
         event => event,
     });

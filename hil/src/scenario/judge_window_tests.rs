@@ -25,6 +25,8 @@ fn rates(kbps: &[f64]) -> Vec<Event> {
             av_ms,
             glass_ms: Some(kbps / 10.0),
             wire_kbps: Some(*kbps),
+            freeze_count: None,
+            frozen_ms: None,
         });
     }
     events.push(end(kbps.len() as f64 * 1000.0));
@@ -92,7 +94,7 @@ fn pictures_delay_and_bitrate_are_held_to_their_limits() {
     faulty(&limit("bitrate = [\"1kbit\", \"400kbit\"]"), Outcome::DeviceFault, &["pictures had 450 kbit/s"]);
     let without = good();
     let verdict = judged(&plan(&format!("{LINE}delay = \"1s\"")), &[], without);
-    faulty(&verdict, Outcome::DeviceFault, &["nothing was told of what should be: at most 1000 ms"]);
+    faulty(&verdict, Outcome::DeviceFault, &["no picture came that it can be told by, at most 1000 ms"]);
 }
 
 #[test]
@@ -107,4 +109,17 @@ fn a_window_of_one_viewer_is_about_nobody_else_and_in_the_time_of_the_first_one(
     faulty(&verdict, Outcome::DeviceFault, &["b: from 2000 to 5000 ms"]);
     assert_eq!(verdict.reasons.len(), 1, "{:?}", verdict.reasons);
     assert_eq!(verdict.measured.windows.len(), 1);
+}
+
+#[test]
+fn what_a_browser_counts_from_the_start_of_a_session_is_told_of_the_window() {
+    let mut seen = rates(&[500.0; 10]);
+    for event in &mut seen {
+        if let Event::Second { ms, freeze_count, frozen_ms, .. } = event {
+            (*freeze_count, *frozen_ms) = (Some((*ms / 1000.0) as u32), Some(*ms / 10.0));
+        }
+    }
+    let found = judged(&plan(&format!("{LINE}to = \"6s\"")), &[], seen).measured.windows.remove(0);
+    // The seconds that end at 4 and at 6 s.
+    assert_eq!((found.freeze_count, found.frozen_ms), (Some(2), Some(200.0)));
 }

@@ -159,6 +159,13 @@ pub enum Event {
         /// Kilobits a second of pictures and sound, with RTP, UDP and IPv4 headers.
         #[serde(default)]
         wire_kbps: Option<f64>,
+        /// Freezes that the browser counted in this session (`freezeCount` of W3C webrtc-stats): a picture that stood for
+        /// three times the mean, or 150 ms more than that.
+        #[serde(default)]
+        freeze_count: Option<u32>,
+        /// How long they were together, in milliseconds (`totalFreezesDuration`).
+        #[serde(default)]
+        frozen_ms: Option<f64>,
     },
     /// The device or the hub said why it does not go on.
     Error {

@@ -61,6 +61,8 @@ fn event() -> impl Strategy<Value = Event> {
                 av_ms,
                 glass_ms: av_ms,
                 wire_kbps: None,
+                freeze_count: None,
+                frozen_ms: None,
             }
         ),
         (figure(), words(), words()).prop_map(|(ms, code, message)| Event::Error { ms, code, message }),

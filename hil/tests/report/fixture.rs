@@ -208,6 +208,8 @@ fn seen(
                 av_ms: Some(-8.0),
                 glass_ms: Some(112.0),
                 wire_kbps: None,
+                freeze_count: None,
+                frozen_ms: None,
             });
         }
     } else {

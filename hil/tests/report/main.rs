@@ -208,6 +208,8 @@ proptest! {
                 av_ms: None,
                 glass_ms: None,
                 wire_kbps: None,
+                freeze_count: None,
+                frozen_ms: None,
             });
             seen.events.push(Event::Freeze { ms: odd, lasted_ms: odd });
         }

@@ -170,6 +170,8 @@ mod tests {
             av_ms: None,
             glass_ms: None,
             wire_kbps: None,
+            freeze_count: None,
+            frozen_ms: None,
         }
     }
 

@@ -28,8 +28,19 @@ fn measured(plan: &Plan, planned: &ViewerPlan, viewer: &Watched<'_>, window: &Wi
     let (from, to) = (viewer.anchor + ms(window.from), viewer.anchor + ms(window.end(plan)));
     let (mut count, mut pictures, mut kbps, mut wire) = (0.0, 0.0, 0.0, 0.0);
     let (mut delay_ms, mut reached_ms) = (None::<f64>, None);
+    let mut counted = Vec::new();
     for event in &viewer.seconds {
-        let Event::Second { ms, pictures: shown, kbps: video, wire_kbps, glass_ms, .. } = event else {
+        let Event::Second {
+            ms,
+            pictures: shown,
+            kbps: video,
+            wire_kbps,
+            glass_ms,
+            freeze_count,
+            frozen_ms,
+            ..
+        } = event
+        else {
             continue;
         };
         if *ms < from + SECOND_MS - SLACK_MS || *ms > to + SLACK_MS {
@@ -37,6 +48,7 @@ fn measured(plan: &Plan, planned: &ViewerPlan, viewer: &Watched<'_>, window: &Wi
         }
         let all = wire_kbps.unwrap_or(*video);
         count += 1.0;
+        counted.extend(freeze_count.zip(*frozen_ms));
         pictures += f64::from(*shown);
         kbps += video;
         wire += all;
@@ -48,6 +60,8 @@ fn measured(plan: &Plan, planned: &ViewerPlan, viewer: &Watched<'_>, window: &Wi
     let mean = |sum: f64| (count > 0.0).then(|| sum / count);
     #[allow(clippy::cast_precision_loss)] // Far below 2^52.
     let line_kbps = window.line_rate(plan, planned).map(|bits| bits as f64 / 1e3);
+    // The browser counts from the start of a session: what it has at the end less what it had.
+    let ends = counted.first().zip(counted.last());
     let freeze = viewer.stills.as_ref().map(|stills| stills.longest_within(from, to.min(viewer.ended())));
     MeasuredWindow {
         viewer: planned.name.clone(),
@@ -60,6 +74,8 @@ fn measured(plan: &Plan, planned: &ViewerPlan, viewer: &Watched<'_>, window: &Wi
         pictures: mean(pictures),
         delay_ms,
         longest_freeze_ms: freeze,
+        freeze_count: ends.map(|(first, last)| last.0.saturating_sub(first.0)),
+        frozen_ms: ends.map(|(first, last)| (last.1 - first.1).max(0.0)),
     }
 }
 
@@ -70,7 +86,7 @@ pub(super) fn reasons(window: &Window, found: &MeasuredWindow) -> Vec<String> {
     let mut judge = |wanted: String, found: Option<(String, bool)>| match found {
         Some((_, true)) => {}
         Some((found, false)) => reasons.push(format!("{what}: {found}, {wanted}")),
-        None => reasons.push(format!("{what}: nothing was told of what should be: {wanted}")),
+        None => reasons.push(format!("{what}: no picture came that it can be told by, {wanted}")),
     };
     if let Some(least) = window.utilisation {
         let found = found.utilisation.zip(found.wire_kbps).map(|(share, kbps)| {

@@ -153,6 +153,8 @@
       numbers_missing: missing,
       av_ms: played.every((t) => t > 0) ? played[0] - played[1] : null,
       glass_ms: glass[1] ? glass[0] / glass[1] : null,
+      freeze_count: video?.freezeCount ?? null,
+      frozen_ms: video?.totalFreezesDuration == null ? null : video.totalFreezesDuration * 1000,
       wire_kbps: Math.max(0, reading.wire - base.wire) * 8 / Math.max(1, at - base.at),
     }, at);
     before = reading;

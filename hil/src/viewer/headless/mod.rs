@@ -11,7 +11,7 @@
 //!
 //! Its stack (`rtc-dtls` 0.21) stops its timer at any handshake message that comes while it waits for another. As the server
 //! of DTLS it then does not repeat a flight that was lost, however often the device repeats its own: on a line with losses
-//! about one session in as many as packets are lost does not come up. The seed of a scenario decides which.
+//! about as large a share of sessions does not come up.
 
 mod addresses;
 mod asking;

@@ -124,6 +124,8 @@ impl Tally {
             av_ms,
             glass_ms: (aged > 0).then(|| glass / f64::from(aged)),
             wire_kbps: Some(second.wire as f64 * 8.0 / 1e3 / time),
+            freeze_count: None,
+            frozen_ms: None,
         }
     }
 }
@@ -164,6 +166,8 @@ mod tests {
                 av_ms: Some(-3.0),
                 glass_ms: Some(60.0),
                 wire_kbps: Some(0.8),
+                freeze_count: None,
+                frozen_ms: None,
             }
         );
         let Event::Second { pictures, kbps, longest_gap_ms, glass_ms, .. } = tally.second(None, at(2000))
