@@ -38,6 +38,21 @@ impl Taps {
         }
         Self { starts, weights, count }
     }
+    /// Makes one line of so many samples an area; `sums` are of rows.
+    fn squeeze<const COUNT: usize>(&self, sums: &[u16], line: &mut Vec<u8>) {
+        let (weights, _) = self.weights.as_chunks::<COUNT>();
+        let areas = self.starts.iter().zip(weights);
+        line.extend(areas.map(|(start, weights)| match sums[*start..].first_chunk::<COUNT>() {
+            Some(sums) => average(sums, weights),
+            None => 0,
+        }));
+    }
+}
+
+/// Of sums of rows.
+fn average(sums: &[u16], weights: &[u16]) -> u8 {
+    let products = sums.iter().zip(weights).map(|(sum, weight)| u32::from(*sum) * u32::from(*weight));
+    ((products.sum::<u32>() + ONE * ONE / 2) / (ONE * ONE)) as u8
 }
 
 /// One size to another, for planes of one kind.
@@ -73,19 +88,17 @@ impl PlaneScale {
             match columns.count {
                 // Half the width, the usual case: two samples each, and a third that never counts.
                 3 if self.width == 2 * columns.starts.len() => {
-                    let pairs = sums.chunks_exact(2);
-                    scaled.extend(
-                        pairs.map(|pair| ((u32::from(pair[0]) + u32::from(pair[1]) + ONE) / (2 * ONE)) as u8),
-                    );
+                    let sum = |pair: &[u16]| u32::from(pair[0]) + u32::from(pair[1]);
+                    scaled.extend(sums.chunks_exact(2).map(|pair| ((sum(pair) + ONE) / (2 * ONE)) as u8));
                 }
+                // From a half on, and a quarter: so that the sums are unrolled.
+                3 => columns.squeeze::<3>(&sums, &mut scaled),
+                5 => columns.squeeze::<5>(&sums, &mut scaled),
                 count => {
                     let areas = columns.starts.iter().zip(columns.weights.chunks_exact(count));
-                    scaled.extend(areas.map(|(start, weights)| {
-                        let products = sums[*start..*start + count].iter().zip(weights);
-                        let sum: u32 =
-                            products.map(|(sum, weight)| u32::from(*sum) * u32::from(*weight)).sum();
-                        ((sum + ONE * ONE / 2) / (ONE * ONE)) as u8
-                    }));
+                    scaled.extend(
+                        areas.map(|(start, weights)| average(&sums[*start..*start + count], weights)),
+                    );
                 }
             }
         }

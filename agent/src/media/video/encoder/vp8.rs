@@ -102,6 +102,6 @@ impl VideoEncoder for Vp8Encoder {
 
     fn set_layers(&mut self, layers: bool) -> anyhow::Result<()> {
         self.layers = layers;
-        Ok(())
+        self.encoder.set_layers(layers)
     }
 }

@@ -30,6 +30,10 @@ pub struct VpxSettings {
     pub cpu_used: i32,
 }
 
+/// Percent of the bits for the pictures that others refer to, where every second is none of them: they are predicted from
+/// further away.
+const BASE_PERCENT: u32 = 60;
+
 /// What a picture is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VpxPicture {
@@ -59,6 +63,7 @@ pub struct VpxEncoder {
     /// Boxed, because libvpx may keep its address.
     context: Box<vpx_codec_ctx_t>,
     config: vpx_codec_enc_cfg_t,
+    layers: bool,
 }
 
 // SAFETY: libvpx ties nothing to the thread that made a context; it only forbids use by two at once, which
@@ -113,7 +118,7 @@ impl VpxEncoder {
             )
         };
         check(code, "these settings")?;
-        let mut encoder = Self { context, config };
+        let mut encoder = Self { context, config, layers: false };
         let max_intra_percent = 300;
         for (control, value) in [
             (vp8e_enc_control_id::VP8E_SET_CPUUSED, settings.cpu_used),
@@ -137,6 +142,32 @@ impl VpxEncoder {
     /// Changes the target rate from the next picture on.
     pub fn set_kbps(&mut self, kbps: u32) -> anyhow::Result<()> {
         self.config.rc_target_bitrate = kbps;
+        self.reconfigure()
+    }
+
+    /// From the next picture on, rates are shared out to two temporal layers, or to one. Which layer a picture is of is
+    /// said with each.
+    pub fn set_layers(&mut self, layers: bool) -> anyhow::Result<()> {
+        self.layers = layers;
+        self.reconfigure()
+    }
+
+    fn reconfigure(&mut self) -> anyhow::Result<()> {
+        let config = &mut self.config;
+        let kbps = config.rc_target_bitrate;
+        let [base, all] = [(kbps * BASE_PERCENT / 100).max(1), kbps];
+        if self.layers {
+            config.ts_number_layers = 2;
+            config.ts_periodicity = 2;
+            config.ts_layer_id[..2].copy_from_slice(&[0, 1]);
+            config.ts_rate_decimator[..2].copy_from_slice(&[2, 1]);
+            config.ts_target_bitrate[..2].copy_from_slice(&[base, all]);
+        } else {
+            config.ts_number_layers = 1;
+            config.ts_periodicity = 0;
+            config.ts_rate_decimator[0] = 1;
+            config.ts_target_bitrate[0] = all;
+        }
         // SAFETY: the context is initialised, the configuration is whole and copied by libvpx.
         check(unsafe { vpx_sys::vpx_codec_enc_config_set(&mut *self.context, &self.config) }, "a bit rate")
     }
@@ -155,6 +186,10 @@ impl VpxEncoder {
             (frame.width, frame.height) == size && frame.is_whole(),
             "the picture does not fit the encoder"
         );
+        if self.layers {
+            let layer = c_int::from(picture == VpxPicture::Discardable);
+            self.control(vp8e_enc_control_id::VP8E_SET_TEMPORAL_LAYER_ID, layer)?;
+        }
         let image = wrap(frame);
         // SAFETY: the context is initialised. `image` points into the planes of `frame`, which live through the
         // call, are at least as long as size and strides say (checked above), and are only read.
