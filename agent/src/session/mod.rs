@@ -11,6 +11,7 @@ mod describe;
 mod driver;
 mod end;
 mod explain;
+pub mod fec;
 mod feedback;
 mod flight;
 mod gap;
