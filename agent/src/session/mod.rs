@@ -12,6 +12,8 @@ mod describe;
 mod driver;
 mod end;
 mod explain;
+pub mod fec;
+mod feedback;
 mod flight;
 pub mod flow;
 mod gap;

@@ -26,6 +26,8 @@ pub struct VideoChoice {
     pub offered: Payload,
     /// Payload type of its retransmissions (RFC 4588), if offered.
     pub rtx: Option<u8>,
+    /// The offer's entry for its repair packets (`flexfec-03`), if there is one.
+    pub fec: Option<Payload>,
 }
 
 /// What the viewer's audio m-section will carry.
@@ -62,7 +64,8 @@ pub fn choose_video(offered: &[Payload], ours: &[VideoCodec]) -> Option<VideoCho
         .iter()
         .find(|o| is(o, "rtx", 90_000) && parameter(o, "apt") == Some(apt.as_str()))
         .map(|o| o.number);
-    Some(VideoChoice { codec, offered: entry, rtx })
+    let fec = offered.iter().find(|o| is(o, "flexfec-03", 90_000)).cloned();
+    Some(VideoChoice { codec, offered: entry, rtx, fec })
 }
 
 /// Picks the audio codecs in common: Opus before G.711.
@@ -141,6 +144,18 @@ mod tests {
         ];
         let choice = choose_video(&offer, &OURS).unwrap();
         assert_eq!((choice.codec, choice.offered.number, choice.rtx), (VideoCodec::Vp8, 96, Some(97)));
+    }
+
+    #[test]
+    fn repair_packets_are_taken_if_they_are_of_the_kind_that_is_sent() {
+        let mut offer = vec![
+            offered(96, "VP8", 90_000, ""),
+            offered(120, "ulpfec", 90_000, ""),
+            offered(121, "flexfec", 90_000, "repair-window=10000000"),
+        ];
+        assert_eq!(choose_video(&offer, &OURS).unwrap().fec, None);
+        offer.push(offered(49, "flexfec-03", 90_000, "repair-window=10000000"));
+        assert_eq!(choose_video(&offer, &OURS).unwrap().fec, offer.last().cloned());
     }
 
     #[test]

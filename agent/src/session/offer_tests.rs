@@ -229,6 +229,37 @@ fn an_ice_lite_viewer_is_answered_by_a_full_agent() {
 }
 
 #[test]
+fn a_viewer_that_takes_repair_packets_is_told_their_stream() {
+    let lines = "a=rtpmap:127 ulpfec/90000\r\na=rtpmap:49 flexfec-03/90000\r\na=rtcp-fb:49 transport-cc\r\n\
+                 a=fmtp:49 repair-window=10000000\r\n";
+    let offer = changed(1, "101 127\r\n", "101 127 49\r\n");
+    let offer = offer.replace("a=rtpmap:127 ulpfec/90000\r\n", lines);
+    let (_, sdp, view) = answer_to(&offer);
+    let fec = view.sections[1].payloads.iter().find(|p| p.name == "flexfec-03").expect("taken");
+    assert_eq!((fec.number, fec.clock, fec.fmtp.as_deref()), (49, 90_000, Some("repair-window=10000000")));
+    let video = &sdp[sdp.find("m=video").expect("a picture")..];
+    assert!(video.starts_with("m=video 9 UDP/TLS/RTP/SAVPF 96 "), "pictures come first: {sdp}");
+    let group = |semantics: &str| -> Vec<u32> {
+        let name = format!("a=ssrc-group:{semantics} ");
+        let line = video.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_default();
+        line.split(' ').filter_map(|ssrc| ssrc.parse().ok()).collect()
+    };
+    let (repair, again) = (group("FEC-FR"), group("FID"));
+    assert!(repair.len() == 2 && again.len() == 2 && repair[0] == again[0], "{sdp}");
+    assert_eq!(repair[1], crate::session::tracks::fec_ssrc(repair[0]), "{sdp}");
+    assert!(
+        repair[1] != again[1] && video.contains(&format!("a=ssrc:{} cname:p2pcam\r\n", repair[1])),
+        "{sdp}"
+    );
+}
+
+#[test]
+fn a_viewer_that_knows_no_repair_packets_hears_nothing_of_them() {
+    let (_, sdp, _) = answer_to(&capture());
+    assert!(!sdp.contains("flexfec") && !sdp.contains("FEC-FR"), "{sdp}");
+}
+
+#[test]
 fn candidates_in_the_offer_are_handed_over_and_broken_ones_do_not_refuse_it() {
     let lines =
         "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=candidate:nonsense\r\na=end-of-candidates\r\n";

@@ -5,15 +5,15 @@ use rtc::{
     peer_connection::{
         RTCPeerConnection,
         configuration::media_engine::{
-            MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU, MIME_TYPE_RTX, MIME_TYPE_VP8,
-            MediaEngine,
+            MIME_TYPE_FLEX_FEC03, MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU,
+            MIME_TYPE_RTX, MIME_TYPE_VP8, MediaEngine,
         },
     },
     rtp_transceiver::{
         RTCRtpSenderId,
         rtp_sender::{
             RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
-            RTCRtpEncodingParameters, RTCRtpRtxParameters, RtpCodecKind,
+            RTCRtpEncodingParameters, RTCRtpFecParameters, RTCRtpRtxParameters, RtpCodecKind,
         },
     },
 };
@@ -99,7 +99,26 @@ pub(super) fn register_video(engine: &mut MediaEngine, choice: &VideoChoice) -> 
             RtpCodecKind::Video,
         )?;
     }
+    if let Some(fec) = &choice.fec {
+        let codec = RTCRtpCodec {
+            mime_type: MIME_TYPE_FLEX_FEC03.into(),
+            clock_rate: 90_000,
+            sdp_fmtp_line: fec.fmtp.clone().unwrap_or_default(),
+            // Counted in the estimates of the path as all that is sent.
+            rtcp_feedback: feedback(&[("goog-remb", ""), ("transport-cc", "")]),
+            ..Default::default()
+        };
+        engine.register_codec(
+            RTCRtpCodecParameters { rtp_codec: codec, payload_type: fec.number },
+            RtpCodecKind::Video,
+        )?;
+    }
     Ok(())
+}
+
+/// The stream of repair packets that goes with a stream of pictures (`a=ssrc-group:FEC-FR`, RFC 5956 section 4.3).
+pub(super) fn fec_ssrc(video: u32) -> u32 {
+    video ^ 0x0404_0404
 }
 
 /// Teaches the stack the codecs that may come and go.
@@ -129,10 +148,11 @@ fn audio_codec(codec: AudioCodec, fmtp: Option<&str>) -> RTCRtpCodec {
     }
 }
 
-/// The picture, with a stream for retransmissions where the viewer knows those.
+/// The picture, with streams for retransmissions and for repair packets where the viewer knows those.
 pub(super) fn video_track(choice: &VideoChoice, ssrc: u32, rtx: u32) -> MediaStreamTrack {
     let rtx = choice.rtx.map(|_| RTCRtpRtxParameters { ssrc: rtx });
-    let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), rtx, ..Default::default() };
+    let fec = choice.fec.as_ref().map(|_| RTCRtpFecParameters { ssrc: fec_ssrc(ssrc) });
+    let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), rtx, fec, ..Default::default() };
     track(VIDEO_TRACK, RtpCodecKind::Video, coding, video_codec(choice))
 }
 

@@ -27,7 +27,7 @@ const MAX_CNAME: usize = 255;
 const MAX_RTT: Duration = Duration::from_secs(60);
 
 /// RTP version 2, no padding.
-const VERSION: u8 = 0x80;
+pub(super) const VERSION: u8 = 0x80;
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
@@ -208,7 +208,7 @@ fn report(
 }
 
 /// Enters the length of the packet that began at `start`, in words less one.
-fn finish(out: &mut [u8], start: usize) {
+pub(super) fn finish(out: &mut [u8], start: usize) {
     let words = (out.len() - start) / 4 - 1;
     out[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
 }
