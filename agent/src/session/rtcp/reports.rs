@@ -130,7 +130,7 @@ impl Reports {
         } else {
             return None;
         };
-        let rtt = Duration::from_nanos(u64::from(round) * 1_000_000_000 >> 16);
+        let rtt = Duration::from_nanos((u64::from(round) * 1_000_000_000) >> 16);
         (lsr != 0 && rtt <= MAX_RTT).then_some(rtt)
     }
 
