@@ -13,7 +13,6 @@ mod driver;
 mod end;
 mod explain;
 pub mod fec;
-mod feedback;
 mod flight;
 pub mod flow;
 mod gap;

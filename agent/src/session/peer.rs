@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use rtc::{
     peer_connection::{
         RTCPeerConnection,
@@ -125,6 +125,8 @@ pub struct Peer {
     video: Option<VideoCodec>,
     audio: Option<AudioCodec>,
     heard: Vec<(u8, AudioCodec)>,
+    /// Id of the transport-wide sequence numbers of the viewer's sound; 0: it has none.
+    numbering: u8,
     mids: Vec<String>,
     ufrag: String,
     password: String,
@@ -178,6 +180,7 @@ impl Peer {
             video: video.map(|((_, choice), _)| choice.codec),
             audio: audio.map(|((_, choice), _)| choice.send),
             heard,
+            numbering: streams.sound.as_ref().map_or(0, |sound| sound.extensions.transport_cc),
             mids,
             ufrag: ufrag_of(&sdp),
             password: attribute_of(&sdp, "a=ice-pwd:"),
@@ -376,10 +379,14 @@ impl Peer {
 
     fn heard(&mut self, now: Instant, packet: rtc::rtp::Packet) {
         let header = &packet.header;
+        let number = header.get_extension(self.numbering).and_then(|mut value| value.try_get_u16().ok());
+        if let Some(number) = number {
+            self.flow.arrived(now, header.ssrc, number);
+        }
         // Pictures from the viewer have payload types that are not in the table: they are not looked at.
         if let Some((_, codec)) = self.heard.iter().find(|(pt, _)| *pt == header.payload_type) {
             let (sequence, timestamp) = (header.sequence_number, header.timestamp);
-            self.flow.heard(now, header.ssrc, codec.clock_rate(), sequence, timestamp);
+            self.flow.heard(now, header, codec.clock_rate());
             let heard = Heard { codec: *codec, sequence, timestamp, payload: packet.payload };
             self.events.push_back(PeerEvent::Heard(heard));
         }

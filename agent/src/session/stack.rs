@@ -43,8 +43,8 @@ pub(super) fn connection(
         (uri::MID, RtpCodecKind::Audio),
         (uri::ABS_SEND_TIME, RtpCodecKind::Video),
         (uri::ABS_SEND_TIME, RtpCodecKind::Audio),
-        // Not for sound: a viewer that talks would want feedback on its own, and a few packets tell little.
         (uri::TRANSPORT_CC, RtpCodecKind::Video),
+        (uri::TRANSPORT_CC, RtpCodecKind::Audio),
         (uri::PLAYOUT_DELAY, RtpCodecKind::Video),
         (uri::AUDIO_LEVEL, RtpCodecKind::Audio),
     ] {

@@ -144,7 +144,7 @@ fn audio_codec(codec: AudioCodec, fmtp: Option<&str>) -> RTCRtpCodec {
         clock_rate: codec.clock_rate(),
         channels: if codec == AudioCodec::Opus { 2 } else { 0 },
         sdp_fmtp_line: fmtp.unwrap_or_default().into(),
-        rtcp_feedback: Vec::new(),
+        rtcp_feedback: feedback(&[("transport-cc", "")]),
     }
 }
 
@@ -186,7 +186,7 @@ pub(super) fn video_stream(
         ssrc: seeds.video_ssrc,
         payload_type: choice.offered.number,
         rtx: choice.rtx.map(|payload_type| (seeds.rtx_ssrc, payload_type)),
-        repair: None,
+        repair: choice.fec.as_ref().map(|fec| (fec_ssrc(seeds.video_ssrc), fec.number)),
         mid: mid.to_owned(),
         extensions: extension_ids(pc, sender),
         random: seeds.video_start,

@@ -13,13 +13,15 @@ use std::{
 };
 
 use bytes::BytesMut;
+use rtc::rtp::header::Header;
 
 pub use self::budget::AUDIO_RATE;
 use self::{budget::Budget, patience::Patience};
 use super::{
     congestion::{Controller, Limits, Pacer, Packet},
-    rtcp::{self, Feedback, Reports},
-    send::{Counts, Outlet, Seal, Sender, Sent, SoundStream, Train, VideoStream},
+    fec::{Mutable, Protection},
+    rtcp::{self, Arrivals, Feedback, Reports},
+    send::{Counts, Outlet, Repair, Seal, Sender, Sent, SoundStream, Train, VideoStream},
     srtp::{Keys, Outbound, Srtcp},
 };
 use crate::media::{audio::AudioFrame, video::AccessUnit};
@@ -62,6 +64,16 @@ struct Cipher {
     srtcp: Srtcp,
 }
 
+impl Repair for Protection {
+    fn push(&mut self, packet: &[u8]) {
+        Self::push(self, packet);
+    }
+
+    fn take(&mut self, payload: &mut Vec<u8>) -> Option<u32> {
+        Self::take(self, payload)
+    }
+}
+
 impl Seal for Outbound {
     fn overhead(&self) -> usize {
         Self::overhead(self)
@@ -75,10 +87,14 @@ impl Seal for Outbound {
 /// See the module.
 pub struct Flow {
     sender: Sender,
+    /// Where the viewer takes repair packets.
+    repair: Option<Protection>,
     cipher: Option<Cipher>,
     controller: Controller,
     pacer: Pacer,
     reports: Reports,
+    /// Of the viewer's packets.
+    arrivals: Arrivals,
     budget: Budget,
     patience: Patience,
     video_ssrc: Option<u32>,
@@ -98,12 +114,19 @@ impl Flow {
         }
         let controller = Controller::new(now, Limits { start: START, min: MIN, max: MAX });
         let pacer = Pacer::new(now, controller.pacing_rate());
+        let repair = streams.video.as_ref().filter(|video| video.repair.is_some()).map(|video| {
+            let ids = &video.extensions;
+            let mutable = Mutable { transport_cc: ids.transport_cc, abs_send_time: ids.abs_send_time };
+            Protection::new(video.ssrc, mutable)
+        });
         Self {
             sender,
+            repair,
             cipher: None,
             controller,
             pacer,
             reports,
+            arrivals: Arrivals::new(now, streams.reporter),
             budget: Budget::new(streams.sound.is_some()),
             patience: Patience::default(),
             video_ssrc: streams.video.as_ref().map(|video| video.ssrc),
@@ -161,7 +184,8 @@ impl Flow {
             let Sent { twcc, bytes, at, probe } = sent;
             controller.sent(&Packet { twcc, bytes, at, probe });
         };
-        let outlet = Outlet { seal: &mut cipher.outbound, repair: None, sent: &mut sent };
+        let repair = self.repair.as_mut().map(|repair| repair as &mut dyn Repair);
+        let outlet = Outlet { seal: &mut cipher.outbound, repair, sent: &mut sent };
         let train = self.sender.next_train(now, budget, outlet);
         match &train {
             Some(train) => self.pacer.spend(train.data.len()),
@@ -178,7 +202,7 @@ impl Flow {
                 self.reports.tally(now, stream.ssrc, stream.packets, stream.octets);
             }
         }
-        let compound = self.reports.handle_timeout(now)?;
+        let compound = self.reports.handle_timeout(now).or_else(|| self.arrivals.handle_timeout(now))?;
         match cipher.srtcp.protect(compound) {
             Ok(datagram) => Some(datagram),
             Err(e) => {
@@ -242,9 +266,14 @@ impl Flow {
         self.wishes.push_back(wish);
     }
 
+    /// A packet of the viewer's came with this transport-wide number, of whatever kind.
+    pub fn arrived(&mut self, now: Instant, ssrc: u32, number: u16) {
+        self.arrivals.heard(now, ssrc, number);
+    }
+
     /// A packet of the viewer's sound came; `clock_rate` in Hz.
-    pub fn heard(&mut self, now: Instant, ssrc: u32, clock_rate: u32, sequence: u16, timestamp: u32) {
-        self.reports.heard(now, ssrc, clock_rate, sequence, timestamp);
+    pub fn heard(&mut self, now: Instant, packet: &Header, clock_rate: u32) {
+        self.reports.heard(now, packet.ssrc, clock_rate, packet.sequence_number, packet.timestamp);
     }
 
     /// Goes by what the controller says now.
@@ -255,6 +284,12 @@ impl Flow {
             self.stuck = false;
         }
         self.pacer.set_rate(now, self.controller.pacing_rate());
+        if let Some(repair) = &mut self.repair {
+            let amount = repair.amount().next(self.controller.loss(), self.rtt);
+            if amount != repair.amount() {
+                repair.set(amount);
+            }
+        }
     }
 
     /// What is wanted of others.
@@ -264,7 +299,9 @@ impl Flow {
 
     /// What the path carries of pictures, bits a second, if that is news.
     pub fn estimate(&mut self, now: Instant) -> Option<u64> {
-        self.budget.news(now, self.controller.target(), self.controller.loss())
+        let target = self.controller.target();
+        let target = self.repair.as_ref().map_or(target, |repair| repair.amount().without(target));
+        self.budget.news(now, target, self.controller.loss())
     }
 
     /// When [`Self::handle_timeout`], [`Self::next_train`] or [`Self::next_report`] has something to do.
@@ -274,10 +311,9 @@ impl Flow {
         }
         let waits = !self.stuck && self.sender.waits();
         let train = waits.then(|| self.pacer.due(now).unwrap_or(now));
-        [train, self.reports.poll_timeout(), self.controller.poll_timeout(), self.budget.due()]
-            .into_iter()
-            .flatten()
-            .min()
+        let reports = [self.reports.poll_timeout(), self.arrivals.poll_timeout()];
+        let others = [train, self.controller.poll_timeout(), self.budget.due()];
+        reports.into_iter().chain(others).flatten().min()
     }
 
     /// Time has come.
