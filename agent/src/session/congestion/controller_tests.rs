@@ -127,7 +127,7 @@ fn without_transport_wide_feedback_remb_and_reports_of_loss_rule() {
     let mut at = now;
     for second in 0..40u16 {
         at = now + ms(1_000) * u32::from(second);
-        let count = u16::try_from(controller.target() / 8_000).unwrap();
+        let count = u16::try_from(controller.target() / 8_000).expect("a small number");
         send(&mut controller, at, second * 1_000, count, 1_000 / u64::from(count));
         controller.remb(at + ms(1_000), 4_000_000);
         controller.receiver_report(at + ms(1_000), 0);

@@ -138,7 +138,7 @@ mod tests {
                 _ => delivery.arrived(i64::from(i) * 10_000, end, 0),
             }
         }
-        let rate = delivery.rate(500_000).unwrap();
+        let rate = delivery.rate(500_000).expect("a rate");
         assert!((rate - 0.9e6).abs() < 0.05e6, "{rate}");
     }
 }

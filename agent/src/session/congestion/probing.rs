@@ -231,7 +231,7 @@ mod tests {
     /// Sends a probe through a link of `link` bits a second, each packet `jitter(i)` microseconds late.
     fn through(link: f64, jitter: impl Fn(u64) -> i64) -> (Probe, Outcome) {
         let mut probing = Probing::new(1e6);
-        let probe = probing.begin(0, 1e6, 1e8).unwrap();
+        let probe = probing.begin(0, 1e6, 1e8).expect("a probe");
         let (mut before, mut free) = (0u64, 0.0f64);
         for i in 0.. {
             if before >= probe.bytes as u64 {
@@ -245,7 +245,7 @@ mod tests {
             probing.arrived(&sent, 5_000_000 + free as i64 + jitter(i));
             before += 1000;
         }
-        (probe, probing.judge(1, before).unwrap())
+        (probe, probing.judge(1, before).expect("an outcome"))
     }
 
     #[test]

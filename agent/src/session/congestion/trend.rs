@@ -156,7 +156,7 @@ mod tests {
     fn a_slow_growth_is_seen_before_it_hurts() {
         // Ten per cent too much.
         let seen = pictures(90, |i| (i - 30).max(0) as f64 * 3.3);
-        let first = seen.iter().position(|usage| usage.over).unwrap();
+        let first = seen.iter().position(|usage| usage.over).expect("overuse");
         assert!((32..45).contains(&first), "{first}");
     }
 
