@@ -208,11 +208,6 @@ impl Fabric {
         (endpoint.segment, endpoint.prefixes) = (segment, prefixes);
     }
 
-    /// Gives one of an endpoint's addresses a line of its own: from it, and to it.
-    pub fn lane(&mut self, endpoint: EndpointId, address: IpAddr, up: Faults, down: Faults, seed: u64) {
-        self.endpoints[endpoint.0].lanes.push(Lane::new(address, up, down, seed));
-    }
-
     /// Keeps an endpoint's last packets in so many bytes of memory, from nothing; zero: keeps none any more.
     pub fn set_capture(&mut self, endpoint: EndpointId, limit_bytes: usize) {
         self.endpoints[endpoint.0].capture = (limit_bytes > 0).then(|| capture::Ring::new(limit_bytes));
@@ -302,23 +297,6 @@ impl Fabric {
                 return;
             }
         }
-    }
-
-    /// Takes from the endpoints' own lines what is due; whether there was any.
-    fn advance_lanes(&mut self, now: Instant) -> bool {
-        let mut moved = false;
-        for index in 0..self.endpoints.len() {
-            while let Some((direction, packet)) = lane::due(&mut self.endpoints[index].lanes, now) {
-                moved = true;
-                match direction {
-                    Direction::Sent => {
-                        self.route(self.endpoints[index].segment, packet, Origin::Endpoint(index), now);
-                    }
-                    Direction::Received => self.hand_over(EndpointId(index), packet),
-                }
-            }
-        }
-        moved
     }
 
     /// Where a packet goes from a segment.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use super::Direction;
+use super::{Direction, EndpointId, Fabric, Origin};
 use crate::lab::{
     packet,
     wire::{Faults, Wire},
@@ -24,6 +24,30 @@ impl Lane {
 
     pub fn next_due(&self) -> Option<Instant> {
         [self.up.next_due(), self.down.next_due()].into_iter().flatten().min()
+    }
+}
+
+impl Fabric {
+    /// Gives one of an endpoint's addresses a line of its own: from it, and to it.
+    pub fn lane(&mut self, endpoint: EndpointId, address: IpAddr, up: Faults, down: Faults, seed: u64) {
+        self.endpoints[endpoint.0].lanes.push(Lane::new(address, up, down, seed));
+    }
+
+    /// Takes from the endpoints' own lines what is due; whether there was any.
+    pub(super) fn advance_lanes(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        for index in 0..self.endpoints.len() {
+            while let Some((direction, packet)) = due(&mut self.endpoints[index].lanes, now) {
+                moved = true;
+                match direction {
+                    Direction::Sent => {
+                        self.route(self.endpoints[index].segment, packet, Origin::Endpoint(index), now);
+                    }
+                    Direction::Received => self.hand_over(EndpointId(index), packet),
+                }
+            }
+        }
+        moved
     }
 }
 
