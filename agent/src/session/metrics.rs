@@ -53,6 +53,8 @@ pub struct SessionMetrics {
     pub retransmitted: Counter,
     /// Media packets asked for again in vain.
     pub nacks_refused: Counter,
+    /// Repair packets sent.
+    pub repairs: Counter,
     /// Bytes of probes.
     pub probe_bytes: Counter,
     /// Pictures that slow viewers lost.
@@ -80,6 +82,7 @@ impl SessionMetrics {
             packets: Counter::default(),
             retransmitted: Counter::default(),
             nacks_refused: Counter::default(),
+            repairs: Counter::default(),
             probe_bytes: Counter::default(),
             pictures_late: Counter::default(),
         };
@@ -115,6 +118,7 @@ impl SessionMetrics {
             "Media packets that were missed and not sent again",
             refused,
         );
+        registry.register("media_repairs", "Repair packets sent", all.repairs.clone());
         let probes = all.probe_bytes.clone();
         registry.register_with_unit(
             "media_probe",
@@ -137,6 +141,7 @@ impl SessionMetrics {
             (&self.packets, counts.packets),
             (&self.retransmitted, counts.retransmitted),
             (&self.nacks_refused, counts.nacks_refused),
+            (&self.repairs, counts.repairs),
             (&self.probe_bytes, counts.probe_bytes),
             (&self.pictures_late, late),
         ] {
