@@ -334,6 +334,7 @@ impl Peer {
             self.ask_stack(now);
         }
         if self.nominations.take_move() {
+            self.flow.path_changed(now);
             self.events.push_back(PeerEvent::Moved);
         }
         self.events.pop_front().or_else(|| match self.flow.next_wish() {
@@ -352,7 +353,7 @@ impl Peer {
         while let Some(event) = self.pc.poll_event() {
             if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
                 let event = match state {
-                    RTCPeerConnectionState::Connected => self.connected(),
+                    RTCPeerConnectionState::Connected => self.connected(now),
                     RTCPeerConnectionState::Disconnected => Some(PeerEvent::Disconnected),
                     RTCPeerConnectionState::Failed => Some(PeerEvent::Failed),
                     RTCPeerConnectionState::Closed => Some(PeerEvent::Closed),
@@ -363,9 +364,11 @@ impl Peer {
         }
     }
 
-    fn connected(&mut self) -> Option<PeerEvent> {
+    fn connected(&mut self, now: Instant) -> Option<PeerEvent> {
         self.flight.end();
-        if !self.flow.is_open() {
+        if self.flow.is_open() {
+            self.flow.path_changed(now);
+        } else {
             let Some(keys) = self.tap.keys() else {
                 tracing::error!(
                     "the session's keys are not to be had: this build of the agent cannot send media"

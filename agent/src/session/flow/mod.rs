@@ -146,6 +146,12 @@ impl Flow {
         self.cipher.is_some()
     }
 
+    /// Media goes another way from now on, or the same one again after a while: what is known of it is void.
+    pub fn path_changed(&mut self, now: Instant) {
+        self.controller.path_changed(now);
+        self.steer(now);
+    }
+
     /// What pictures would use at most, bits a second: no path is probed for more.
     pub fn set_demand(&mut self, bits: u64) {
         self.controller.set_demand(self.budget.whole(bits));
