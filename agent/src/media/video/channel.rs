@@ -13,7 +13,7 @@ use super::{
     AccessUnit, Bitrate,
     gop::Gop,
     keyframe::KeyframeGate,
-    passing::Passing,
+    passing::{Figures, Passing},
     rate::{Ability, Bounds, Floor, Plan, Policy, Rendition, Seat, Shape, Situation, Target, Watcher},
     viewer::{Fate, Viewer},
 };
@@ -54,7 +54,7 @@ impl Stream {
     }
 }
 
-/// What a decision has changed.
+/// A decision and the one before; they may be the same.
 #[derive(Clone, Debug)]
 pub struct Changes {
     /// Up to now.
@@ -164,8 +164,9 @@ impl Channel {
         }
     }
 
-    /// Decides anew who gets what, if it is time; returns what has changed, if anything has.
-    pub fn decide(&mut self, source: Shape, now: Instant) -> Option<Changes> {
+    /// Decides anew who gets what, if it is time; returns what was decided before, and now.
+    /// `passes`: the source gives this codec encoded, or will.
+    pub fn decide(&mut self, source: Shape, passes: bool, now: Instant) -> Option<Changes> {
         self.note_watched(now);
         if self.decided.is_some_and(|last| now < last + DECIDE_EVERY) {
             return None;
@@ -177,7 +178,7 @@ impl Channel {
             .map(|(id, viewer)| Watcher { id: id.0, since: viewer.since, estimate: viewer.estimate })
             .collect();
         let mut main = self.streams[0].ability;
-        if let Some(passing) = self.passing.now() {
+        if let Some(passing) = self.passing.now().or(passes.then(Figures::default)) {
             (main.passed, main.layers) = (Some(passing.rate), passing.discardable);
             main.keyframe_bits = passing.keyframe_bits;
         }
@@ -196,7 +197,7 @@ impl Channel {
             }
         }
         self.note_watched(now);
-        (before != after).then_some(Changes { before, after })
+        Some(Changes { before, after })
     }
 
     fn note_watched(&mut self, now: Instant) {

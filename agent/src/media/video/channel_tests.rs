@@ -143,7 +143,7 @@ fn apart() -> (Channel, Clock, u64, u64) {
 #[test]
 fn a_viewer_that_goes_over_to_the_sub_rendition_gets_the_main_one_up_to_its_key_frame_without_a_gap() {
     let (mut channel, mut clock, main, sub) = apart();
-    let changes = channel.decide(HD, clock.now()).unwrap();
+    let changes = channel.decide(HD, false, clock.now()).unwrap();
     assert_eq!(changes.after.sub.map(|sub| sub.shape.width), Some(640));
     assert_eq!((channel.watchers(Rendition::Main), channel.watchers(Rendition::Sub)), (2, 1));
     assert!(
@@ -178,7 +178,7 @@ fn pictures_that_can_be_left_out_are_left_out_for_the_slow_viewer_alone_and_coun
     clock.1 += 100;
     channel.estimate(A, Bitrate(3_000_000));
     channel.estimate(B, Bitrate(900_000));
-    assert!(channel.decide(HD, clock.now()).unwrap().after.main.unwrap().layered);
+    assert!(channel.decide(HD, false, clock.now()).unwrap().after.main.unwrap().layered);
     let mut thinned = 0;
     for number in 0..10 {
         let unit = AccessUnit { discardable: number % 2 == 1, ..AccessUnit::clone(&clock.unit(number == 0)) };
@@ -197,7 +197,7 @@ fn a_viewer_of_key_frames_only_asks_for_them_as_often_as_its_path_carries_them()
     clock.1 += 100;
     channel.estimate(A, Bitrate(3_000_000));
     channel.estimate(B, Bitrate(200));
-    channel.decide(HD, clock.now());
+    channel.decide(HD, false, clock.now());
     let start = clock.1;
     let mut stills = vec![];
     while clock.1 < start + 600 {
@@ -215,11 +215,11 @@ fn a_viewer_of_key_frames_only_asks_for_them_as_often_as_its_path_carries_them()
 #[test]
 fn an_encoder_is_kept_for_ten_seconds_after_its_last_viewer_if_others_watch_the_other_rendition() {
     let (mut channel, mut clock, main, sub) = apart();
-    channel.decide(HD, clock.now());
+    channel.decide(HD, false, clock.now());
     let key = clock.unit(true);
     channel.publish(&key, Rendition::Sub, sub, clock.now());
     channel.leave(B);
-    channel.decide(HD, clock.now());
+    channel.decide(HD, false, clock.now());
     assert_eq!(channel.watchers(Rendition::Sub), 0);
     assert!(channel.target(Rendition::Sub).is_none(), "it encodes nothing");
     assert!(!channel.is_idle(Rendition::Sub, clock.now() + Duration::from_millis(9900)));

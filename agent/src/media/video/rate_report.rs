@@ -16,8 +16,11 @@ pub struct RateReport<'a> {
 }
 
 impl RateReport<'_> {
-    /// Something was decided that is not as before.
+    /// What is not as before.
     pub fn changed(&self, Changes { before, after }: &Changes) {
+        if before == after {
+            return;
+        }
         for rendition in Rendition::ALL {
             self.rendition(rendition, before.target(rendition), after.target(rendition));
         }

@@ -209,11 +209,14 @@ impl Shared {
     /// Decides anew what a codec's viewers get, if it is time.
     pub fn decide(&self, state: &mut State, codec: VideoCodec, now: Instant) {
         let shape = state.shape();
+        // While there is no signal, the still is encoded.
+        let passes = state.source.encoded == Some(codec) && state.failure.is_none();
         let channel = state.channel(codec);
-        if let Some(changes) = channel.decide(shape, now) {
-            RateReport { codec, metrics: &self.metrics.rate }.changed(&changes);
+        if let Some(changes) = channel.decide(shape, passes, now) {
+            let report = RateReport { codec, metrics: &self.metrics.rate };
+            report.changed(&changes);
+            report.count(channel);
         }
-        RateReport { codec, metrics: &self.metrics.rate }.count(channel);
     }
 
     /// Asked by an encoder thread before each picture; `None` if nobody would see it.

@@ -96,10 +96,11 @@ impl VpxEncoder {
         config.rc_max_quantizer = 60;
         config.rc_undershoot_pct = 100;
         config.rc_overshoot_pct = 15;
-        // A second of buffer lets key frames be larger than others without the next ones starving.
-        config.rc_buf_sz = 1000;
-        config.rc_buf_initial_sz = 500;
-        config.rc_buf_optimal_sz = 600;
+        // Milliseconds. Enough for a key frame of three pictures' size (see below) without the next ones starving; with
+        // more, it takes a second until a new rate is held: it is first filled or emptied.
+        config.rc_buf_sz = 400;
+        config.rc_buf_initial_sz = 250;
+        config.rc_buf_optimal_sz = 300;
         config.kf_mode = vpx_kf_mode::VPX_KF_AUTO;
         config.kf_min_dist = 0;
         config.kf_max_dist = settings.keyframe_interval;
