@@ -138,33 +138,20 @@ def memory(pid):
     return resident, proportional
 
 
-class SendCalls:
-    """Counts the kernel calls with which a process sends; None where perf cannot."""
+# Kernel calls with which a process sends UDP.
+SEND_CALLS = ("sendmsg", "sendmmsg", "sendto")
 
-    CALLS = ("sendmsg", "sendmmsg", "sendto")
 
-    def __init__(self, pid):
-        events = ",".join(f"syscalls:sys_enter_{call}" for call in self.CALLS)
-        pids = ",".join(str(one) for one in family(pid))
-        try:
-            self.perf = subprocess.Popen(
-                ["perf", "stat", "-x", ";", "-e", events, "-p", pids],
-                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            )
-        except FileNotFoundError:
-            self.perf = None
-
-    def stop(self):
-        if self.perf is None:
-            return None
-        self.perf.send_signal(signal.SIGINT)
-        try:
-            _, text = self.perf.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.perf.kill()
-            self.perf.communicate()
-            return None
-        counts = [line.split(";")[0] for line in text.splitlines() if "sys_enter_" in line]
-        if len(counts) != len(self.CALLS) or not all(count.isdigit() for count in counts):
-            return None
-        return sum(int(count) for count in counts)
+def send_calls(pid, seconds):
+    """Kernel calls a second with which a process sends, over so many seconds; None where perf cannot count them."""
+    events = ",".join(f"syscalls:sys_enter_{call}" for call in SEND_CALLS)
+    pids = ",".join(str(one) for one in family(pid))
+    command = ["perf", "stat", "-x", ";", "-e", events, "-p", pids, "--", "sleep", str(seconds)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 10, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    counts = [line.split(";")[0] for line in done.stderr.splitlines() if "sys_enter_" in line]
+    if len(counts) != len(SEND_CALLS) or not all(count.isdigit() for count in counts):
+        return None
+    return sum(int(count) for count in counts) / seconds

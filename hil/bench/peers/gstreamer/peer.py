@@ -1,7 +1,11 @@
 """GStreamer's webrtcbin as a sender: the clip is cut into packets once, a tee hands them to each viewer's webrtcbin."""
 
 import argparse
+import hashlib
 import json
+import re
+import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -19,14 +23,23 @@ DELIMITER = b"\0\0\0\1\x09"
 PAYLOAD_TYPE = 96
 TWCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
-CAPS = "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=%d"
+# Known before the first packet, so that the answer can say it.
+SSRC = 1000
+
+CAPS = f"application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload={PAYLOAD_TYPE},ssrc=(uint){SSRC}"
 STREAM = (
     "appsrc name=source is-live=true format=time do-timestamp=true block=true max-bytes=4000000 "
     "caps=video/x-h264,stream-format=byte-stream,alignment=au "
     "! h264parse config-interval=-1 "
-    "! rtph264pay name=pay pt=%d mtu=1200 aggregate-mode=zero-latency "
+    f"! rtph264pay name=pay pt={PAYLOAD_TYPE} ssrc={SSRC} mtu=1200 aggregate-mode=zero-latency "
     "! %s "
     "! tee name=tee allow-not-linked=true"
+)
+
+
+# The viewers' DTLS knows no RSA, of which GStreamer makes a certificate for each viewer otherwise (a second of CPU).
+CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=bench -days 30 -keyout - -out -"
 )
 
 
@@ -37,6 +50,10 @@ class Peer:
         self.fps = args.fps
         with open(args.clip, "rb") as file:
             self.pictures = [DELIMITER + part for part in file.read().split(DELIMITER)[1:]]
+        made = subprocess.run(CERTIFICATE.split(), capture_output=True, text=True, check=True)
+        self.certificate = made.stdout
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(made.stdout[made.stdout.index("-----BEGIN CERT"):])).hexdigest()
+        self.fingerprint = ":".join(re.findall("..", digest.upper()))
         self.viewers = {}
         self.watched = threading.Event()
         self.pipeline = None
@@ -51,8 +68,8 @@ class Peer:
                 number = line.split(":", 1)[1].split()[0].split("/")[0]
                 extension = f",extmap-{number}=(string){TWCC}"
         # The payloader's output has the extension alone.
-        self.caps = CAPS % PAYLOAD_TYPE + feedback + extension
-        self.pipeline = Gst.parse_launch(STREAM % (PAYLOAD_TYPE, CAPS % PAYLOAD_TYPE + extension))
+        self.caps = CAPS + feedback + extension
+        self.pipeline = Gst.parse_launch(STREAM % (CAPS + extension))
         self.tee = self.pipeline.get_by_name("tee")
         self.source = self.pipeline.get_by_name("source")
         self.pipeline.set_state(Gst.State.PLAYING)
@@ -78,6 +95,7 @@ class Peer:
         queue.set_property("max-size-bytes", 0)
         queue.set_property("leaky", 2)
         webrtc = Gst.ElementFactory.make("webrtcbin")
+        webrtc.connect("deep-element-added", self.certify)
         webrtc.set_property("bundle-policy", "max-bundle")
         for element in (queue, webrtc):
             self.pipeline.add(element)
@@ -96,6 +114,11 @@ class Peer:
         description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.OFFER, message)
         webrtc.emit("set-remote-description", description, Gst.Promise.new_with_change_func(self.described, name))
 
+    def certify(self, _, __, element):
+        factory = element.get_factory()
+        if factory and factory.get_name() == "dtlsdec":
+            element.set_property("pem", self.certificate)
+
     def described(self, promise, name):
         webrtc = self.viewers[name][1]
         webrtc.emit("create-answer", None, Gst.Promise.new_with_change_func(self.answered, name))
@@ -112,7 +135,10 @@ class Peer:
 
     def tell(self, name):
         description = self.viewers[name][1].get_property("local-description")
-        print(json.dumps({"id": name, "answer": description.sdp.as_text()}), flush=True)
+        # webrtcbin read the fingerprint before the certificate was exchanged.
+        mine = f"a=fingerprint:sha-256 {self.fingerprint}\r"
+        answer = re.sub(r"a=fingerprint:[^\r\n]*\r", mine, description.sdp.as_text())
+        print(json.dumps({"id": name, "answer": answer}), flush=True)
         return False
 
     def changed(self, webrtc, _, name):
