@@ -3,7 +3,6 @@
 
 # bench_peers OPTION...: installs what is missing and runs the driver as root, which namespaces take.
 bench_peers() {
-    local python=/usr/bin/python3 cargo
     case " $* " in
         *" --help "* | *" -h "*)
             PYTHONDONTWRITEBYTECODE=1 python3 hil/bench/driver --help
@@ -15,7 +14,9 @@ bench_peers() {
     need_packages $(packages_build) $(packages_bench)
     need_rust
     can_be_root || die "The benchmark makes network namespaces, which takes root." "As root: ./scripts/bench peers $*"
-    cargo=$(dirname "$(command -v cargo)")
-    as_root env PATH="$cargo:$PATH" PYTHONDONTWRITEBYTECODE=1 ${CARGO_TARGET_DIR:+CARGO_TARGET_DIR="$CARGO_TARGET_DIR"} \
-        "$python" hil/bench/driver "$@"
+    set -- env PATH="$(dirname "$(command -v cargo)"):$PATH" PYTHONDONTWRITEBYTECODE=1 \
+        ${CARGO_TARGET_DIR:+CARGO_TARGET_DIR="$CARGO_TARGET_DIR"} /usr/bin/python3 hil/bench/driver "$@"
+    # In the shell's place, so that a signal to this script reaches the driver, which cleans up.
+    [ "$(id -u)" -ne 0 ] || exec "$@"
+    as_root "$@"
 }

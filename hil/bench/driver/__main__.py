@@ -37,6 +37,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="runs of each sender and number of viewers (5; quick: 1)")
     parser.add_argument("--window", type=float, help="seconds that are measured in each run (10; quick: 4)")
     parser.add_argument("--agent", type=Path, help="an agent that is built already")
+    parser.add_argument("--no-install", action="store_true", help="build and fetch nothing: all is there from before")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the section of a page, plots beside it")
     args = parser.parse_args()
     names = args.only.split(",") if args.only else [kind.name for kind in ALL]
@@ -55,6 +56,8 @@ def arguments():
     if not all(1 <= count <= 128 for count in args.counts):
         parser.error("1 to 128 viewers")
     args.rounds = args.rounds or (1 if args.quick else 5)
+    # A scenario takes up to a minute of each sender.
+    args.network_rounds = 1 if args.quick else 3
     args.window = args.window or (4.0 if args.quick else 10.0)
     return args
 
@@ -134,7 +137,8 @@ def main():
     logs.mkdir(parents=True, exist_ok=True)
     stream, mp4 = clip.make(folder)
     place = Place(folder, args.agent or target / "release" / "p2pcam-agent", stream, mp4, clip.FPS, clip.KBPS)
-    install.install(place, args.kinds, args.agent is None, say)
+    if not args.no_install:
+        install.install(place, args.kinds, args.agent is None, say)
     # The command as anybody can give it: no paths of this machine.
     words = [word for word in sys.argv[1:] if not os.path.isabs(word)]
     command = shlex.join(["./scripts/bench", "peers", *words])
@@ -153,7 +157,7 @@ def main():
         with Cable() as cable:
             steady_rows(args, Bench(place, cable, logs, args.window), result)
     if "network" in args.rows:
-        result["network"] = network.measure(args, place, logs, TREE, say)
+        result["network"] = network.measure(args, place, logs, network.rig(TREE, args.no_install, say), say)
     (folder / "peers.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(write(args.write, result) if args.write else tables.markdown(result))
 

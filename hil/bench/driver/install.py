@@ -21,11 +21,11 @@ def run(command, say, **options):
 
 def rust(place, kinds, say):
     """The receiver, and the bare crates that are asked for."""
-    packages = ["bench-receiver", *(f"bench-peer-{kind.crate}" for kind in kinds if issubclass(kind, Rust))]
-    words = [word for package in packages for word in ("--package", package)]
     environment = {**os.environ, "CARGO_TARGET_DIR": str(place.target / "rust")}
     manifest = ["--manifest-path", HERE / "Cargo.toml"]
-    run(["cargo", "build", "--locked", "--release", *manifest, *words], say, env=environment)
+    # Each alone: built together, each would get the features that another one asks its dependencies for.
+    for package in ["bench-receiver", *(f"bench-peer-{kind.crate}" for kind in kinds if issubclass(kind, Rust))]:
+        run(["cargo", "build", "--locked", "--release", *manifest, "--package", package], say, env=environment)
 
 
 def agent(place, say):

@@ -167,9 +167,26 @@ class AgentEncoding(Agent):
     title = "p2pcam-agent, encoding"
     note = "one encode of the test pattern (OpenH264, 320x180) for all viewers"
     encoder_threads = ("video-",)
+    # Pictures that fill their rate, if this agent has them; else the plain pattern, which is nearly still.
+    source = "pattern:busy"
+    fill = None
+
+    def start(self, cable, log, fill=None):
+        self.fill = fill
+        super().start(cable, log, fill)
 
     def environment(self):
-        return {**super().environment("pattern"), "P2PCAM_VIDEO_WIDTH": "320", "P2PCAM_VIDEO_HEIGHT": "180"}
+        size = {"P2PCAM_VIDEO_WIDTH": "320", "P2PCAM_VIDEO_HEIGHT": "180"}
+        if self.fill:
+            size = {"P2PCAM_VIDEO_WIDTH": "640", "P2PCAM_VIDEO_HEIGHT": "360",
+                    "P2PCAM_VIDEO_BITRATE_KBPS": str(self.fill // 1000)}
+        return {**super().environment(self.knows(self.source)), **size}
+
+    def knows(self, source):
+        """The source, or the plain pattern if this agent refuses it."""
+        environment = {**os.environ, "P2PCAM_VIDEO_SOURCE": source}
+        check = subprocess.run([self.place.agent, "config"], env=environment, capture_output=True, check=False)
+        return source if check.returncode == 0 else "pattern"
 
 
 class Rust(Sender):
@@ -179,7 +196,8 @@ class Rust(Sender):
     adapts = True
 
     def command(self, address, fill):
-        more = ["--fill", fill] if fill else []
+        # As much in hand as browsers begin with; a clip needs its rate at once.
+        more = ["--fill", fill, "--start", 300_000] if fill else []
         program = self.place.rust / f"bench-peer-{self.crate}"
         return [program, "--address", address, "--clip", self.place.clip, "--fps", self.place.fps, *more]
 
