@@ -20,7 +20,9 @@ from procs import Failure
 from rows import Bench, aggregate
 from senders import ALL, HERE, Agent, Place, size_of
 
-ROWS = ["cpu", "memory", "first", "calls", "network"]
+# On a cable, and on a line.
+CABLE_ROWS = ["cpu", "memory", "first", "calls"]
+ROWS = [*CABLE_ROWS, *network.ROWS]
 TREE = HERE.parent.parent
 
 
@@ -148,15 +150,16 @@ def main():
                   f"{args.rounds} interleaved round{'s' if args.rounds > 1 else ''} of {args.window:g} s, medians.",
         "counts": args.counts, "runs": {}, "failures": {}, "senders": {},
     }
-    for kind in args.kinds:
+    on_a_line = network.chosen(args.kinds) if set(args.rows) & set(network.ROWS) else []
+    for kind in [one for one in ALL if one in args.kinds or one in on_a_line]:
         sender = kind(place)
         result["senders"][kind.name] = {
             "title": sender.title, "version": sender.version(), "note": sender.note or "", "size": size_of(sender.files()),
         }
-    if set(args.rows) - {"network"}:
+    if set(args.rows) & set(CABLE_ROWS):
         with Cable() as cable:
             steady_rows(args, Bench(place, cable, logs, args.window), result)
-    if "network" in args.rows:
+    if set(args.rows) & set(network.ROWS):
         result["network"] = network.measure(args, place, logs, network.rig(TREE, args.no_install, say), say)
     (folder / "peers.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(write(args.write, result) if args.write else tables.markdown(result))

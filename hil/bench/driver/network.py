@@ -182,6 +182,8 @@ class Step(Scenario):
                 seconds_text(reached(samples, REACHED * before, self.wide))]
 
 
+# What `--rows` calls them.
+ROWS = ["delay", "ramp", "loss", "step"]
 SCENARIOS = [Glass(0), Glass(40), Ramp(), Loss(1), Loss(5), Step()]
 
 
@@ -232,7 +234,7 @@ def measure(args, place, logs, program, say):
     kinds = chosen(args.kinds)
     results = []
     with Lab(program, Path(__file__).parent.parent / "line.toml", logs / "rig.log") as lab:
-        for scenario in SCENARIOS:
+        for scenario in (one for one in SCENARIOS if one.name.split("-")[0] in args.rows):
             runs = {}
             for turn in range(args.network_rounds):
                 for kind in kinds[turn % len(kinds):] + kinds[:turn % len(kinds)]:

@@ -119,7 +119,8 @@ class Agent(Sender):
 
     def version(self):
         words = subprocess.run([self.place.agent, "--version"], capture_output=True, text=True, check=True)
-        return words.stdout.split()[-1]
+        # "p2pcam-agent 0.1.0 (commit)".
+        return words.stdout.split(maxsplit=1)[1].strip()
 
     def files(self):
         return [self.place.agent]
@@ -270,7 +271,7 @@ class Libwebrtc(Node):
     codec = "vp8"
     adapts = True
     encoder_threads = ("EncoderQueue", "rtc-encoder", "vp8")
-    note = "cannot send an encoded stream: encodes 320x180 VP8 for each viewer"
+    note = "cannot send an encoded stream: encodes noise of 160x90 as VP8 for each viewer"
 
     def files(self):
         return sorted(self.folder.glob("node_modules/@roamhq/wrtc-*/*.node"))
@@ -309,7 +310,7 @@ class Gstreamer(Script):
 
     def version(self):
         words = subprocess.run(["gst-inspect-1.0", "--version"], capture_output=True, text=True, check=True)
-        return words.stdout.split()[-1] if not words.stdout else words.stdout.splitlines()[0].split()[-1]
+        return words.stdout.splitlines()[0].split()[-1]
 
 
 ALL = [Agent, AgentEncoding, Gstreamer, Libwebrtc, Libdatachannel, Aiortc, Str0m, Webrtc]
