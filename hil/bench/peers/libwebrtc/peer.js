@@ -13,12 +13,12 @@ for (let at = 2; at < process.argv.length; at += 2) {
   options[process.argv[at].slice(2)] = process.argv[at + 1];
 }
 const fps = Number(options.fps || 30);
-// With a rate to fill, the estimate alone decides, and pictures are large enough for it. Else they are small, so that
+// With a rate to fill, the estimate alone decides, and pictures can be had at any rate. Else they are small, so that
 // the encoder costs little, and the encoder is held where it makes the clip's 2 Mbit/s: it stays below its target.
 const most = Math.round(Number(options.fill) / 1000);
-const [WIDTH, HEIGHT, rates] = options.fill
-  ? [320, 180, { start: 300, max: most }]
-  : [160, 90, { start: 2350, min: 2350, max: 2350 }];
+const [WIDTH, HEIGHT, NOISE, rates] = options.fill
+  ? [640, 360, 16, { start: 300, max: most }]
+  : [160, 90, 64, { start: 2350, min: 2350, max: 2350 }];
 
 // A pseudo-random sequence (xorshift) makes the same noise in every run.
 let seed = 1;
@@ -33,7 +33,7 @@ function noise(number) {
   const data = new Uint8ClampedArray((WIDTH * HEIGHT * 3) / 2);
   for (let y = 0; y < HEIGHT; y += 1) {
     for (let x = 0; x < WIDTH; x += 1) {
-      data[y * WIDTH + x] = 64 + ((x + y + 4 * number) % 128) + (random() % 64);
+      data[y * WIDTH + x] = 64 + ((x + y + 4 * number) % 128) + (random() % NOISE);
     }
   }
   data.fill(128, WIDTH * HEIGHT);

@@ -2,6 +2,7 @@
 //! crate's own functions set them up; a picture is cut into packets once.
 
 mod estimator;
+mod keyframes;
 mod viewer;
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -84,7 +85,8 @@ async fn main() -> anyhow::Result<()> {
                 time += (CLOCK / args.fps) as u32;
                 if let Some(most) = args.fill {
                     let viewer = &mut viewers[0].1;
-                    let picture = fake.encode(viewer.estimate().min(most), args.fps, index == 0);
+                    let key = viewer.wants_key() || index == 0;
+                    let picture = fake.encode(viewer.estimate().min(most), args.fps, key);
                     viewer.write(&cut(&picture), picture.key, time).await;
                 } else {
                     let (packets, key) = &packets[index % packets.len()];

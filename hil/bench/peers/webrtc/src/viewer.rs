@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use bytes::Bytes;
 use rtc::{
-    interceptor::Registry,
+    interceptor::{Registry, Slot},
     media_stream::MediaStreamTrack,
     peer_connection::{
         configuration::{
@@ -36,7 +36,10 @@ use webrtc::{
     },
 };
 
-use crate::estimator::Told;
+use crate::{
+    estimator::Told,
+    keyframes::{Keyframes, SLOT},
+};
 
 /// What the crate's own list of codecs says of constrained baseline.
 const PROFILE: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
@@ -52,6 +55,7 @@ pub struct Viewer {
     started: bool,
     state: Arc<State>,
     estimate: Arc<AtomicU64>,
+    asked: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -97,6 +101,9 @@ impl Viewer {
         let registry =
             configure_congestion_control(Registry::new(), estimator, CongestionFeedback::Twcc, &mut engine)?;
         let registry = register_default_interceptors(registry, &mut engine)?;
+        let keyframes = Keyframes::default();
+        let asked = keyframes.asked();
+        let registry = registry.with(Slot::from(SLOT), keyframes);
         let state = Arc::new(State::default());
         let connection = PeerConnectionBuilder::new()
             .with_media_engine(engine)
@@ -123,7 +130,7 @@ impl Viewer {
         state.gathered.notified().await;
         let answer = connection.local_description().await.context("an answer")?.sdp;
         let connection = Arc::new(connection);
-        Ok((Self { connection, track, ssrc, seq: 0, started: false, state, estimate }, answer))
+        Ok((Self { connection, track, ssrc, seq: 0, started: false, state, estimate, asked }, answer))
     }
 
     /// Whether a path is there.
@@ -134,6 +141,11 @@ impl Viewer {
     /// What its path carries, in bits a second.
     pub fn estimate(&self) -> u64 {
         self.estimate.load(Ordering::Relaxed)
+    }
+
+    /// Whether it asked for a key frame since the last call.
+    pub fn wants_key(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
     }
 
     /// Sends a picture; what comes before its first key frame is left out.
