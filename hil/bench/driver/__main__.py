@@ -42,6 +42,11 @@ def arguments():
     parser.add_argument("--no-install", action="store_true", help="build and fetch nothing: all is there from before")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the section of a page, plots beside it")
     args = parser.parse_args()
+    # The command as anybody can give it: what names files of this machine, or what was built before, is left out.
+    own = [f"--{name}" for name in ("agent", "write") if getattr(args, name)]
+    words = sys.argv[1:]
+    args.said = [word for before, word in zip(["", *words], words)
+                 if word != "--no-install" and word.split("=")[0] not in own and before not in own]
     names = args.only.split(",") if args.only else [kind.name for kind in ALL]
     known = {kind.name: kind for kind in ALL}
     if unknown := [name for name in names if name not in known]:
@@ -141,9 +146,7 @@ def main():
     place = Place(folder, args.agent or target / "release" / "p2pcam-agent", stream, mp4, clip.FPS, clip.KBPS)
     if not args.no_install:
         install.install(place, args.kinds, args.agent is None, say)
-    # The command as anybody can give it: no paths of this machine.
-    words = [word for word in sys.argv[1:] if not os.path.isabs(word)]
-    command = shlex.join(["./scripts/bench", "peers", *words])
+    command = shlex.join(["./scripts/bench", "peers", *args.said])
     result = {
         "header": f"{machine()}; {time.strftime('%Y-%m-%d')}; `{command}`. Clip: H.264 baseline, "
                   f"{clip.WIDTH}x{clip.HEIGHT}, {clip.FPS} pictures/s, {clip.KBPS / 1000:g} Mbit/s, a key frame a second; "
