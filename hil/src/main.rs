@@ -28,6 +28,8 @@ enum Command {
     /// Write a scenario file to begin with, with every key explained.
     New(commands::files::NewArgs),
 
+    /// Hold a scenario's network for other programs, and change its line as standard input says.
+    Hold(commands::hold::Args),
     /// Measure a router: mapping, filtering, ports, hairpinning, lifetimes.
     Probe(commands::probe::Args),
     /// Watch a device without a screen; prints what happens as one JSON object a line.
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Matrix(args) => commands::matrix::run(args),
         Command::Check(args) => commands::files::check(&args),
         Command::New(args) => commands::files::new(&args),
+        Command::Hold(args) => commands::hold::run(&args),
         Command::Probe(args) => commands::probe::run(&args),
         Command::Watch(args) => cli::run(args),
         Command::Clean => commands::clean::run(),

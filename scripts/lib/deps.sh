@@ -58,6 +58,16 @@ packages_labgrid() {
     echo python3 python3-venv microcom rsync openssh-client openssh-server iproute2 util-linux
 }
 
+# To run the agent beside other WebRTC senders: GStreamer with its bindings, Node.js and Python for those that come by
+# npm and pip, FFmpeg for the clip, perf to count kernel calls, a certificate for GStreamer.
+packages_bench() {
+    echo gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-nice gstreamer1.0-tools
+    echo python3-gi gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 openssl
+    echo python3 python3-venv ffmpeg iproute2 linux-perf
+    # Another Node.js may be there, of which Debian's would take the place.
+    command -v npm >/dev/null || echo nodejs npm
+}
+
 # To check the scripts.
 packages_lint() {
     echo shellcheck

@@ -3,6 +3,7 @@
 mod boards;
 pub mod clean;
 pub mod files;
+pub mod hold;
 pub mod matrix;
 pub mod probe;
 pub mod run;
