@@ -51,6 +51,8 @@ def arguments():
     known = {kind.name: kind for kind in ALL}
     if unknown := [name for name in names if name not in known]:
         parser.error(f"there is no sender {unknown[0]}: {', '.join(known)}")
+    if args.write and not args.write.is_file():
+        parser.error(f"there is no page {args.write}")
     # The agent is what all others are compared with.
     args.kinds = [kind for kind in ALL if kind.name in names or (kind is Agent and len(names) > 1)]
     args.rows = args.rows.split(",") if args.rows else ROWS

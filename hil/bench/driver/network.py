@@ -163,7 +163,7 @@ class Step(Scenario):
 
     name = "step"
     title = "Line of 3, then 0.5, then 3 Mbit/s (at 15 and 30 s), round trip 40 ms"
-    head = ["rate in the narrow time", "longest gap there", "freezes from then on", "back to 90 %"]
+    head = ["rate before", "in the narrow time", "longest gap there", "freezes from then on", "back to 90 % of before"]
     seconds = 55.0
     plot = True
     narrow, wide = 15.0, 30.0
@@ -178,7 +178,7 @@ class Step(Scenario):
     def cells(self, samples):
         before = rate(samples, self.narrow - 5, self.narrow)
         # A freeze is known when it is over, which may be after the narrow time.
-        return [f"{rate(samples, self.narrow + 5, self.wide):.0f} kbit/s",
+        return [f"{before:.0f} kbit/s", f"{rate(samples, self.narrow + 5, self.wide):.0f} kbit/s",
                 f"{longest_gap(samples, self.narrow, self.wide):.0f} ms", f"{total(samples, 'freezes', self.narrow)}",
                 seconds_text(reached(samples, REACHED * before, self.wide))]
 

@@ -48,7 +48,8 @@ def lines(title, unit, series, limit=None):
         return page(60, [text(10, 20, title)])
     longest = max(x for x, _ in points) or 1
     most = max(y for _, y in points) * 1.05 or 1
-    right = WIDTH - 190
+    # Names of senders stand beside the lines.
+    right = WIDTH - 270
 
     def at(x, y):
         return left + x / longest * (right - left), height - bottom - y / most * (height - top - bottom)

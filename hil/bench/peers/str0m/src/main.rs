@@ -121,8 +121,10 @@ impl Peer {
 
     fn handle(&mut self, request: Request) -> anyhow::Result<()> {
         if let Some(offer) = request.offer {
-            // A clip is as large as it is: probing has nothing to find beyond where it begins.
-            let (start, desired) = (self.args.start, self.args.fill.unwrap_or(self.args.start));
+            // A clip is as large as it is: probing has nothing to find beyond where it begins. Pictures that fill a path want
+            // more of it than they have bytes, for headers and repetitions.
+            let (start, desired) =
+                (self.args.start, self.args.fill.map_or(self.args.start, |most| most * 5 / 4));
             let (viewer, answer) = Viewer::accept(&offer, self.out.local, start, desired)?;
             self.viewers.push((request.id.clone(), viewer));
             lines::write(&Reply { id: request.id, answer })?;
@@ -189,9 +191,9 @@ impl Peer {
         let time = self.time as u32;
         if let Some(most) = self.args.fill {
             let Some((_, viewer)) = self.viewers.first_mut() else { return };
-            let rate = viewer.estimate.min(most);
+            let rate = viewer.estimate;
             let key = std::mem::take(&mut viewer.wants_key);
-            let picture = self.fake.encode(rate, self.args.fps, key);
+            let picture = self.fake.encode(rate, most, self.args.fps, key);
             let packets = payloads(&picture, MOST_PAYLOAD).into_iter().map(Into::into).collect();
             viewer.write(&packets, picture.key, time, now, &mut self.out);
             return;

@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
                 if let Some(most) = args.fill {
                     let viewer = &mut viewers[0].1;
                     let key = viewer.wants_key() || index == 0;
-                    let picture = fake.encode(viewer.estimate().min(most), args.fps, key);
+                    let picture = fake.encode(viewer.estimate(), most, args.fps, key);
                     viewer.write(&cut(&picture), picture.key, time).await;
                 } else {
                     let (packets, key) = &packets[index % packets.len()];
