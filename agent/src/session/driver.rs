@@ -233,6 +233,7 @@ impl Session {
                 self.shared.metrics.remb.set(i64::try_from(bits).unwrap_or(i64::MAX));
             }
             PeerEvent::Estimate(bits) => {
+                debug!("the path carries {} kbit/s of pictures", bits / 1000);
                 if let (Some(video), Some(peer)) = (&run.video, &mut run.peer) {
                     video.estimate(Bitrate(u32::try_from(bits).unwrap_or(u32::MAX)));
                     peer.flow().set_demand(self.shared.media.video.demand(video.codec()).0.into());

@@ -93,7 +93,10 @@ impl Policy {
         let &Situation { source, main, sub, .. } = situation;
         let ladder = |rendition, align| Ladder::new(source, rendition, align);
         let main_ladder = ladder(Rendition::Main, main.align);
-        let (claims, newcomers, early) = self.claims(now, situation.watchers);
+        // A camera's own stream may be above what is configured, and to come back to it takes a margin.
+        let max = u64::from(self.bounds.max.0);
+        let most = main.passed.map_or(max, |passed| max.max(u64::from(passed.0) * seating::RISE_PERCENT / 100));
+        let (claims, newcomers, early) = self.claims(now, most, situation.watchers);
 
         let least = bits(self.bounds.min.min(self.bounds.max).0.into());
         let floor = u64::from(main.floor.at(main_ladder.last()).max(least).0);
@@ -144,8 +147,12 @@ impl Policy {
 
     /// The viewers whose rates count, the others with what is known of them, and whether the first are all new.
     #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
-    fn claims(&mut self, now: Instant, watchers: &[Watcher]) -> (Vec<Claim>, Vec<(u64, Option<u64>)>, bool) {
-        let max = u64::from(self.bounds.max.0);
+    fn claims(
+        &mut self,
+        now: Instant,
+        most: u64,
+        watchers: &[Watcher],
+    ) -> (Vec<Claim>, Vec<(u64, Option<u64>)>, bool) {
         let is_known = |watcher: &Watcher| watcher.estimate.is_some() && now >= watcher.since + NEWCOMER;
         let early = !watchers.iter().any(is_known);
         let (mut claims, mut newcomers) = (Vec::new(), Vec::new());
@@ -155,7 +162,7 @@ impl Policy {
                 newcomers.push((watcher.id, None));
                 continue;
             };
-            let rate = (u64::from(estimate) * Self::RESERVE_PERCENT / 100).min(max);
+            let rate = (u64::from(estimate) * Self::RESERVE_PERCENT / 100).min(most);
             let steady = known.steady.push(now, rate);
             if early || is_known(watcher) {
                 claims.push(Claim { id: watcher.id, previous: known.seat, rate, steady });

@@ -199,6 +199,19 @@ fn a_rate_goes_up_in_steps_of_five_percent_and_down_as_it_is() {
 }
 
 #[test]
+fn a_stream_that_is_passed_through_may_be_above_what_is_configured() {
+    let mut scene = Scene::new(&[2_500, 2_500]);
+    scene.main.passed = Some(Bitrate(2_050_000));
+    let plan = scene.wait(5_000);
+    assert!(plan.sub.is_none() && plan.seats.iter().all(|(_, seat)| *seat == Seat::BEST), "{plan:?}");
+    // It was too slow for a while, and comes back.
+    scene.estimate(0, 300);
+    assert!(scene.wait(2_000).sub.is_some());
+    scene.estimate(0, 2_600);
+    assert_eq!(scene.wait(6_000).seat(0), Some(Seat::BEST));
+}
+
+#[test]
 fn a_stream_that_is_passed_through_is_thinned_where_that_is_enough_and_else_encoded_anew() {
     let mut scene = Scene::new(&[5000, 1400, 300]);
     scene.main.passed = Some(Bitrate(2_000_000));
