@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn impossible_lines_are_refused() {
-        for bad in [r#"{"up": {"loss": 5}}"#, r#"{"up": {"rate_kbps": 0}}"#, r#"{"down": {"delay_ms": 20000}}"#] {
+        for bad in
+            [r#"{"up": {"loss": 5}}"#, r#"{"up": {"rate_kbps": 0}}"#, r#"{"down": {"delay_ms": 20000}}"#]
+        {
             let lines: Lines = serde_json::from_str(bad).unwrap();
             assert!(lines.up.faults().and(lines.down.faults()).is_err(), "{bad}");
         }

@@ -313,9 +313,10 @@ impl Controller {
         self.rate.target() as u64
     }
 
-    /// For [`super::Pacer::set_rate`], bits a second.
+    /// For [`super::Pacer::set_rate`], bits a second. While a queue is to be emptied nothing goes faster than the target:
+    /// the link is busy anyway, and a key frame would fill the queue that is full already.
     pub fn pacing_rate(&self) -> u64 {
-        (self.rate.target() * PACING) as u64
+        (self.rate.target() * if self.rate.drains() { 1.0 } else { PACING }) as u64
     }
 
     /// A probe to send now. Ask after each report and timeout.
