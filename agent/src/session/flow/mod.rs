@@ -178,8 +178,9 @@ impl Flow {
     }
 
     /// 20 ms of sound.
-    pub fn push_sound(&mut self, frame: Arc<AudioFrame>) {
+    pub fn push_sound(&mut self, now: Instant, frame: Arc<AudioFrame>) {
         if self.is_open() {
+            self.budget.sounds(now, frame.data.len());
             self.stuck = false;
             self.sender.push_sound(frame);
         }

@@ -175,9 +175,11 @@ impl Policy {
                 continue;
             };
             let rate = (u64::from(estimate) * Self::RESERVE_PERCENT / 100).min(max);
-            let (steady, lasting) = (known.steady.push(now, rate), known.lasting.push(now, rate));
+            let steady = known.steady.push(now, rate);
+            known.lasting.push(now, rate);
             if early || is_known(watcher) {
-                claims.push(Claim { id: watcher.id, previous: known.seat, rate, steady, lasting });
+                let (lasting, long) = (known.lasting.most(now), known.lasting.long_most(now));
+                claims.push(Claim { id: watcher.id, previous: known.seat, rate, steady, lasting, long });
             } else {
                 newcomers.push((watcher.id, Some(rate)));
             }

@@ -158,7 +158,9 @@ fn without_a_sub_rendition_a_viewer_far_behind_gets_every_second_picture_or_key_
     assert_eq!((seats(&plan)[1], target(plan.main).unwrap().0), ((Main, THINNED), 760 * 100 / 65));
     assert!(plan.main.unwrap().layered);
     scene.estimate(1, 300);
-    let plan = scene.wait(1200);
+    let plan = scene.wait(3900);
+    assert_eq!((seats(&plan)[1], target(plan.main).unwrap().0), ((Main, THINNED), 2000), "for a while");
+    let plan = scene.wait(300);
     assert_eq!((seats(&plan)[1], target(plan.main).unwrap().0), ((Main, KEYFRAMES), 2000));
     scene.main.layers = false;
     scene.estimate(1, 800);
@@ -173,7 +175,7 @@ fn below_the_floor_of_the_sub_rendition_pictures_are_left_out_then_all_but_key_f
     let plan = scene.decide();
     assert_eq!((target(plan.sub), seats(&plan)[1]), (Some((50, 320, 15)), (Sub, THINNED)));
     scene.estimate(1, 20);
-    let plan = scene.wait(1200);
+    let plan = scene.wait(4200);
     assert_eq!((plan.sub.unwrap().bitrate, seats(&plan)[1]), (Bitrate(50_000), (Sub, KEYFRAMES)));
     assert!(plan.starved.is_empty());
     scene.sub = Some(Ability { keyframe_bits: 200_000, ..ABLE });
@@ -313,7 +315,10 @@ proptest! {
                     let carries = u64::from(estimates[*id as usize]) * 950;
                     match seat.share {
                         Share::Whole => prop_assert!(rate <= carries, "{}: {:?}", id, plan),
-                        Share::Thinned => prop_assert!(layers && thinned <= carries, "{}: {:?}", id, plan),
+                        // Key frames only is for those who can have nothing better for long.
+                        Share::Thinned => {
+                            prop_assert!(layers && (*plan != settled || thinned <= carries), "{}: {:?}", id, plan);
+                        }
                         Share::Keyframes => {
                             // There is nothing less; and in the end nothing more could be had with a margin.
                             let least = if layers { thinned } else { rate };

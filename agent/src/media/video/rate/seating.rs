@@ -22,6 +22,8 @@ pub(super) struct Claim {
     pub(super) steady: u64,
     /// The most of the last second: more than `rate` in a dip.
     pub(super) lasting: u64,
+    /// The most of the last four seconds.
+    pub(super) long: u64,
 }
 
 impl Claim {
@@ -64,13 +66,17 @@ pub(super) fn group_rate(claims: &[Claim], rendition: Rendition, layers: bool, b
     Some(wishes.fold(least, u64::min))
 }
 
-/// What a viewer gets of a rendition of this rate.
+/// What a viewer gets of a rendition of this rate. From moving pictures to key frames only it goes when they could not be
+/// had for long.
 pub(super) fn seat(claim: &Claim, rendition: Rendition, rate: u64, layers: bool) -> Seat {
     let of = |share| Seat { rendition, share };
     let thinned = rate * THINNED_PERCENT / 100;
+    let has_more =
+        claim.previous.is_some_and(|seat| seat.rendition == rendition && seat.share != Share::Keyframes);
     if claim.standing(of(Share::Whole)) >= rate {
         of(Share::Whole)
-    } else if layers && claim.standing(of(Share::Thinned)) >= thinned {
+    } else if layers && (claim.standing(of(Share::Thinned)) >= thinned || (has_more && claim.long >= thinned))
+    {
         of(Share::Thinned)
     } else {
         of(Share::Keyframes)
@@ -119,7 +125,7 @@ mod tests {
         let claims = |rates: &[u64]| -> Vec<_> {
             rates
                 .iter()
-                .map(|&rate| Claim { id: 0, previous: None, rate, steady: rate, lasting: rate })
+                .map(|&rate| Claim { id: 0, previous: None, rate, steady: rate, lasting: rate, long: rate })
                 .collect()
         };
         let main = |rates: &[u64]| group_rate(&claims(rates), Rendition::Main, true, true);
