@@ -385,7 +385,7 @@ impl Session {
             run.audio = None;
             return;
         };
-        peer.flow().push_sound(frame);
+        peer.flow().push_sound(Instant::now(), frame);
     }
 
     pub(super) fn refuse(&self, code: &str, message: &str) {

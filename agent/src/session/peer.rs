@@ -337,10 +337,10 @@ impl Peer {
             self.flow.path_changed(now);
             self.events.push_back(PeerEvent::Moved);
         }
-        self.events.pop_front().or_else(|| match self.flow.next_wish() {
-            Some(Wish::Keyframe) => Some(PeerEvent::KeyframeRequest),
-            Some(Wish::Remb(bits)) => Some(PeerEvent::Remb(bits)),
-            None => self.flow.estimate(now).map(PeerEvent::Estimate),
+        let event = self.events.pop_front().or_else(|| self.flow.estimate(now).map(PeerEvent::Estimate));
+        event.or_else(|| match self.flow.next_wish()? {
+            Wish::Keyframe => Some(PeerEvent::KeyframeRequest),
+            Wish::Remb(bits) => Some(PeerEvent::Remb(bits)),
         })
     }
 

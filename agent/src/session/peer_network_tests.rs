@@ -371,7 +371,7 @@ fn sound_goes_out_with_the_negotiated_payload_type() {
             level: 40,
             captured: net.now,
         };
-        net.peer.flow().push_sound(Arc::new(frame));
+        net.peer.flow().push_sound(Instant::now(), Arc::new(frame));
         net.run_for(Duration::from_millis(20));
     }
     assert_eq!(

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     AccessUnit, Bitrate,
+    encoder::{SOFTWARE_CENTIBITS_PER_PIXEL, SOFTWARE_FLOOR},
     gop::Gop,
     keyframe::KeyframeGate,
     passing::{Figures, Passing},
@@ -41,9 +42,8 @@ struct Stream {
 }
 
 impl Stream {
-    fn new() -> Self {
-        // Until an encoder says otherwise.
-        let floor = Floor { least: Bitrate(0), centibits_per_pixel: 0 };
+    /// `floor` holds until an encoder says otherwise.
+    fn new(floor: Floor) -> Self {
         Self {
             gate: KeyframeGate::default(),
             epoch: 0,
@@ -77,9 +77,12 @@ pub struct Channel {
 impl Channel {
     /// Without viewers.
     pub fn new(bounds: Bounds) -> Self {
+        // Which encoder the main rendition gets is not known yet; the sub rendition's is always one in software.
+        let any = Floor { least: Bitrate(0), centibits_per_pixel: 0 };
+        let software = Floor { least: SOFTWARE_FLOOR, centibits_per_pixel: SOFTWARE_CENTIBITS_PER_PIXEL };
         Self {
             viewers: BTreeMap::new(),
-            streams: [Stream::new(), Stream::new()],
+            streams: [Stream::new(any), Stream::new(software)],
             gop: Gop::default(),
             passing: Passing::default(),
             policy: Policy::new(bounds),

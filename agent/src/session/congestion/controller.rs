@@ -22,6 +22,9 @@ use super::{
 /// Pictures leave this much faster than the target, or key frames would wait: one five times the usual size is out within
 /// two picture times.
 const PACING: f64 = 2.5;
+/// While a queue is to be emptied little goes faster than the target, 0.93 of what the link carries at most: the link is
+/// busy anyway, and a key frame must not fill the queue again that has just run over.
+const DRAIN_PACING: f64 = 1.5;
 /// Beyond what the encoders want, room for sound, repair and their own overshoot.
 const WANTED: f64 = 1.2;
 /// Below this part of the target the sender does not use it: whether there is more is then asked by probes alone.
@@ -315,7 +318,7 @@ impl Controller {
 
     /// For [`super::Pacer::set_rate`], bits a second.
     pub fn pacing_rate(&self) -> u64 {
-        (self.rate.target() * PACING) as u64
+        (self.rate.target() * if self.rate.drains() { DRAIN_PACING } else { PACING }) as u64
     }
 
     /// A probe to send now. Ask after each report and timeout.

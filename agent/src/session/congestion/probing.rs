@@ -8,6 +8,9 @@ const FIRST: f64 = 3.0;
 const NEXT: f64 = 2.0;
 /// Length of a probe: several times a usual jitter (10 ms), and a queue of no more than that if it meets a full link.
 const LENGTH: f64 = 0.050;
+/// A probe that is far above the target is shorter, so that it makes no longer queue than this where the link carries no
+/// more than the target, seconds: half of what small routers hold.
+const QUEUE: f64 = 0.100;
 /// Fewer bytes make too few packets to measure.
 const LEAST_BYTES: f64 = 5_000.0;
 const LEAST_PACKETS: u32 = 4;
@@ -129,7 +132,8 @@ impl Probing {
         let rate =
             self.wanted.take().map_or(target * NEXT, |(_, rate)| rate).max(target * WORTH).min(ceiling);
         self.next_id = self.next_id.wrapping_add(1);
-        let bytes = (rate / 8.0 * LENGTH).max(LEAST_BYTES) as usize;
+        let length = LENGTH.min(QUEUE * target / (rate - target).max(1.0));
+        let bytes = (rate / 8.0 * length).max(LEAST_BYTES) as usize;
         let probe = Probe { id: self.next_id, bytes, rate: rate as u64 };
         self.active = Some(Active {
             probe,

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 /// Opus as it is sent, with the headers of 50 packets a second, bits a second. Sound has its share first: it is what people
 /// miss first.
 pub const AUDIO_RATE: u64 = 64_000;
+/// What a frame of sound has around it as it is sent: RTP header with extensions, and encryption; bytes.
+const AROUND: usize = 48;
+/// The sound's rate is taken over so long.
+const SOUND_SPAN: Duration = Duration::from_secs(1);
 /// The least for pictures, however bad the path: below, there is no use in telling.
 const LEAST: u64 = 10_000;
 /// Between two words on an estimate that rises; 10 a second is what an encoder takes.
@@ -18,6 +22,8 @@ const MAX_REPAIR: f32 = 0.25;
 #[derive(Debug)]
 pub(super) struct Budget {
     sound: u64,
+    /// When counting began, and bytes since.
+    counted: Option<(Instant, usize)>,
     measured: bool,
     told: Option<(Instant, u64)>,
     /// Something else was to be told, and it was too early.
@@ -27,12 +33,31 @@ pub(super) struct Budget {
 impl Budget {
     /// Of a session with or without sound.
     pub fn new(sound: bool) -> Self {
-        Self { sound: if sound { AUDIO_RATE } else { 0 }, measured: false, told: None, held: false }
+        Self {
+            sound: if sound { AUDIO_RATE } else { 0 },
+            counted: None,
+            measured: false,
+            told: None,
+            held: false,
+        }
     }
 
     /// The viewer has said something that the estimate rests on: before, it is a guess.
     pub fn measured(&mut self) {
         self.measured = true;
+    }
+
+    /// A frame of sound of so many bytes goes out: on slow paths it matters that it is often less than the most.
+    pub fn sounds(&mut self, now: Instant, bytes: usize) {
+        let (since, counted) = self.counted.get_or_insert((now, 0));
+        let passed = now.saturating_duration_since(*since);
+        if passed >= SOUND_SPAN {
+            let rate = (*counted as f64 * 8.0 / passed.as_secs_f64()) as u64;
+            self.sound = rate.min(AUDIO_RATE);
+            self.counted = Some((now, bytes + AROUND));
+        } else {
+            *counted += bytes + AROUND;
+        }
     }
 
     /// The rate of the whole session for so much of pictures.
@@ -92,6 +117,19 @@ mod tests {
         assert_eq!(budget.news(soon, 500_000, 0.0), Some(500_000));
         assert_eq!(budget.news(soon + SPACING, 1_200_000, 0.0), Some(1_200_000));
         assert_eq!(budget.due(), None);
+    }
+
+    #[test]
+    fn pictures_get_what_sound_does_not_take() {
+        let (mut budget, start) = (Budget::new(true), Instant::now());
+        for frame in 0..=50 {
+            budget.sounds(start + Duration::from_millis(20) * frame, 32);
+        }
+        assert_eq!(budget.whole(0), 50 * 80 * 8);
+        for frame in 51..=100 {
+            budget.sounds(start + Duration::from_millis(20) * frame, 1000);
+        }
+        assert_eq!(budget.whole(0), AUDIO_RATE, "never more than what it was given");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! What can be sent is known from the answer on, the keys only when DTLS is done: see [`Flow::open`].
 
 mod budget;
+mod fall;
 mod patience;
 
 use std::{
@@ -16,7 +17,7 @@ use bytes::BytesMut;
 use rtc::rtp::header::Header;
 
 pub use self::budget::AUDIO_RATE;
-use self::{budget::Budget, patience::Patience};
+use self::{budget::Budget, fall::Fall, patience::Patience};
 use super::{
     congestion::{Controller, Limits, Pacer, Packet},
     fec::{Mutable, Protection},
@@ -97,6 +98,7 @@ pub struct Flow {
     arrivals: Arrivals,
     budget: Budget,
     patience: Patience,
+    fall: Fall,
     video_ssrc: Option<u32>,
     rtt: Duration,
     /// Nothing can leave before something happens, though something waits.
@@ -129,6 +131,7 @@ impl Flow {
             arrivals: Arrivals::new(now, streams.reporter),
             budget: Budget::new(streams.sound.is_some()),
             patience: Patience::default(),
+            fall: Fall::default(),
             video_ssrc: streams.video.as_ref().map(|video| video.ssrc),
             rtt: RTT,
             stuck: false,
@@ -149,6 +152,7 @@ impl Flow {
     /// Media goes another way from now on, or the same one again after a while: what is known of it is void.
     pub fn path_changed(&mut self, now: Instant) {
         self.controller.path_changed(now);
+        self.fall.forget();
         self.steer(now);
     }
 
@@ -174,8 +178,9 @@ impl Flow {
     }
 
     /// 20 ms of sound.
-    pub fn push_sound(&mut self, frame: Arc<AudioFrame>) {
+    pub fn push_sound(&mut self, now: Instant, frame: Arc<AudioFrame>) {
         if self.is_open() {
+            self.budget.sounds(now, frame.data.len());
             self.stuck = false;
             self.sender.push_sound(frame);
         }
@@ -290,6 +295,7 @@ impl Flow {
             self.stuck = false;
         }
         self.pacer.set_rate(now, self.controller.pacing_rate());
+        self.give_up(now);
         if let Some(repair) = &mut self.repair {
             let amount = repair.amount().next(self.controller.loss(), self.rtt);
             if amount != repair.amount() {
@@ -298,7 +304,21 @@ impl Flow {
         }
     }
 
-    /// What is wanted of others.
+    /// After a fall, leaves out what was made for the old rate, if that would take too long.
+    fn give_up(&mut self, now: Instant) {
+        let target = self.controller.target();
+        self.fall.note(now, target);
+        let waiting = self.sender.queued().0 + self.sender.mending();
+        if self.fall.gives_up(now, target, waiting) {
+            tracing::debug!("{waiting} bytes are given up: the path carries no more than {target} bit/s");
+            let skipped = self.sender.give_up();
+            self.patience.gave_up(skipped);
+            self.wish(Wish::Keyframe);
+        }
+    }
+
+    /// What is wanted of others. Take [`Self::estimate`] first: a key frame that is wanted after a fall is to be made for
+    /// the new rate.
     pub fn next_wish(&mut self) -> Option<Wish> {
         self.wishes.pop_front()
     }

@@ -36,6 +36,12 @@ impl Patience {
         }
     }
 
+    /// So many pictures were left out, and others will never be whole; a key frame was asked for at once.
+    pub fn gave_up(&mut self, pictures: usize) {
+        (self.lacks, self.asked) = (true, true);
+        self.lost += pictures as u64;
+    }
+
     /// Whether the next picture is to be sent, while the oldest of those before it waits since then.
     pub fn takes(&mut self, now: Instant, oldest: Option<Instant>, unit: &AccessUnit) -> bool {
         let is_busy = oldest.is_some_and(|since| now.saturating_duration_since(since) > BUSY);
@@ -82,6 +88,14 @@ mod tests {
             patience.takes(now, None, &unit(true, false)) && patience.takes(now, None, &unit(false, false))
         );
         assert_eq!((patience.take_lost(), patience.take_lost()), (3, 0));
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_asked_for_twice() {
+        let (mut patience, now) = (Patience::default(), Instant::now());
+        patience.gave_up(0);
+        assert!(!patience.takes(now, None, &unit(false, false)) && !patience.asks(true));
+        assert!(patience.takes(now, None, &unit(true, false)));
     }
 
     #[test]

@@ -82,6 +82,12 @@ impl History {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.first += self.kept.len() as u64;
+        self.kept.clear();
+    }
+
     /// Packets kept.
     #[cfg(test)]
     pub fn len(&self) -> usize {
@@ -101,7 +107,6 @@ impl History {
     }
 
     /// The packet with the index.
-    #[cfg(test)]
     pub fn get(&self, index: u64) -> Option<&Kept> {
         self.kept.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
     }

@@ -81,6 +81,14 @@ impl Pictures {
         before - self.waiting.len()
     }
 
+    /// Drops all, also what has begun. How many that were.
+    pub fn clear(&mut self) -> usize {
+        let before = self.waiting.len();
+        self.waiting.clear();
+        (self.bytes, self.packets) = (0, 0);
+        before
+    }
+
     /// Payload bytes and packets that wait.
     pub fn size(&self) -> (usize, usize) {
         (self.bytes, self.packets)

@@ -220,6 +220,17 @@ impl Sender {
         self.video.as_mut().map_or(0, |video| video.pictures.skip())
     }
 
+    /// The bytes of the pictures' packets that wait to be sent again.
+    pub fn mending(&self) -> usize {
+        self.video.as_ref().map_or(0, |video| video.mending(self.overhead))
+    }
+
+    /// Drops all that waits of the pictures, also the rest of one that has begun, and sends nothing again of what has left.
+    /// How many pictures were dropped; the viewer needs a key frame in any case.
+    pub fn give_up(&mut self) -> usize {
+        self.video.as_mut().map_or(0, Video::give_up)
+    }
+
     /// The last picture that left as a whole since the last call, and when it was pushed.
     pub fn take_finished(&mut self) -> Option<(Arc<AccessUnit>, Instant)> {
         self.finished.take()

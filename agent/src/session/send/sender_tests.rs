@@ -91,6 +91,26 @@ fn a_picture_that_has_begun_is_finished_and_those_after_it_can_be_skipped() {
 }
 
 #[test]
+fn what_is_given_up_leaves_neither_for_the_first_time_nor_again() {
+    let mut lab = Lab::with_rtx();
+    for _ in 0..4 {
+        lab.push(5);
+    }
+    let packet = 12 + 16 + 1140 + 8;
+    lab.train(7 * packet);
+    let sent = lab.sequences();
+    lab.nack(&sent[1..3]);
+    assert_eq!(lab.sender.mending(), 2 * packet);
+    assert_eq!((lab.sender.give_up(), lab.sender.mending(), lab.sender.queued()), (3, 0, (0, None)));
+    lab.nack(&sent);
+    lab.push(1);
+    lab.drain();
+    assert_eq!(lab.of(RTX).count(), 0);
+    // The next picture follows without a gap.
+    assert_eq!(lab.sequences()[7..], [sent[6].wrapping_add(1)]);
+}
+
+#[test]
 fn reports_count_packets_and_payload_of_each_stream_that_sent() {
     let mut lab = Lab::with_rtx();
     lab.push(3);

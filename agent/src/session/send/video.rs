@@ -105,6 +105,21 @@ impl Video {
         true
     }
 
+    /// The bytes of what is to be sent again, if encryption adds so many to each packet.
+    pub fn mending(&self, overhead: usize) -> usize {
+        let around = self.stream.header.len() + overhead;
+        let kept = self.again.iter().filter_map(|index| self.history.get(*index));
+        kept.map(|kept| kept.content.length() + around).sum()
+    }
+
+    /// Drops all that waits, and all that could be sent again. How many pictures wait no more.
+    pub fn give_up(&mut self) -> usize {
+        self.again.clear();
+        self.history.clear();
+        self.probe_back = 0;
+        self.pictures.clear()
+    }
+
     /// Writes what is to be sent again.
     pub fn write_again(&mut self, train: &mut Assembly<'_, '_>) -> u64 {
         let mut written = 0;

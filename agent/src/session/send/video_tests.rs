@@ -53,7 +53,7 @@ fn where_there_is_no_other_stream_a_packet_is_repeated_in_each_byte() {
 }
 
 #[test]
-fn a_flood_of_requests_takes_no_more_than_a_quarter_of_the_rate() {
+fn a_flood_of_requests_takes_no_more_than_half_of_the_rate() {
     let mut lab = Lab::with_rtx();
     let all: Vec<u16> = (0x7f00..0x8500).collect();
     for picture in 0..100 {
@@ -68,8 +68,8 @@ fn a_flood_of_requests_takes_no_more_than_a_quarter_of_the_rate() {
     }
     let bytes = |ssrc| lab.of(ssrc).map(|packet| packet.bytes).sum::<usize>();
     let (first, again) = (bytes(VIDEO), bytes(RTX));
-    assert!(again * 100 > first * 20, "it is used: {again} of {first}");
-    assert!(again < first / 4 + 20_000, "{again} of {first}");
+    assert!(again * 100 > first * 45, "it is used: {again} of {first}");
+    assert!(again < first / 2 + 20_000, "{again} of {first}");
 }
 
 #[test]

@@ -130,6 +130,13 @@ impl OpenH264Encoder {
         };
         ensure!(code == 0, "OpenH264 does not give its parameters (code {code})");
         parameters.iTemporalLayerNum = if self.layers { 2 } else { 1 };
+        // `apply_bitrate` sets the rate of the layer, and here the sum of all is checked against that of the whole.
+        let rate = parameters.sSpatialLayers[0].iSpatialBitrate;
+        parameters.iTargetBitrate = parameters.iTargetBitrate.max(rate);
+        parameters.iMaxBitrate = parameters
+            .iMaxBitrate
+            .max(parameters.sSpatialLayers[0].iMaxSpatialBitrate)
+            .max(parameters.iTargetBitrate);
         self.set_option(OPTION_PARAMETERS, parameters)
     }
 

@@ -155,6 +155,20 @@ fn a_picture_of_another_size_and_a_size_out_of_range_are_refused_in_words() {
 }
 
 #[test]
+fn layers_can_be_asked_for_after_the_rate_has_gone_up() {
+    let pattern = PatternSource::new(320, 180, FPS, Instant::now()).unwrap();
+    for codec in [VideoCodec::H264, VideoCodec::Vp8] {
+        let mut encoder = open_encoder(codec, &settings(320, 180, 60_000)).unwrap();
+        encode(&mut *encoder, &pattern, 0..2, None);
+        for (rate, layers) in [(90_000, true), (200_000, false), (150_000, true), (1_000_000, false)] {
+            encoder.set_bitrate(Bitrate(rate)).unwrap();
+            encoder.set_layers(layers).unwrap();
+            assert_eq!(encode(&mut *encoder, &pattern, 2..6, None).len(), 4, "{codec:?} at {rate}");
+        }
+    }
+}
+
+#[test]
 fn every_second_picture_can_be_left_out_when_that_is_asked_for() {
     let pattern = PatternSource::new(320, 180, FPS, Instant::now()).unwrap();
     for codec in [VideoCodec::H264, VideoCodec::Vp8] {

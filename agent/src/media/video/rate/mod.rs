@@ -4,6 +4,7 @@
 //! figures.
 
 mod ladder;
+mod lasting;
 mod policy;
 mod seating;
 mod steady;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Ability, Bitrate, Bounds, Ladder, Plan, Rendition, Seat, Share, Situation, Target, Watcher, bits,
+    Ability, Bitrate, Bounds, Floor, Ladder, Plan, Rendition, Seat, Share, Situation, Target, Watcher, bits,
+    lasting::Lasting,
     seating::{self, Claim, behind, group_rate},
     steady::Steady,
 };
@@ -19,6 +20,8 @@ const NEWCOMER: Duration = Duration::from_secs(2);
 /// Percent of the main rendition's bits for a pixel that the sub rendition gets at most: a smaller picture has more
 /// detail on each, but beyond this nothing gets better at half the size.
 const SUB_DENSITY_PERCENT: u64 = 150;
+/// What is passed through has no rate to set.
+const NO_FLOOR: Floor = Floor { least: Bitrate(0), centibits_per_pixel: 0 };
 /// Pictures that can be left out are made for so long after the last viewer that needed them.
 const LAYERS_LINGER: Duration = Duration::from_secs(10);
 
@@ -26,6 +29,7 @@ const LAYERS_LINGER: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 struct Known {
     steady: Steady,
+    lasting: Lasting,
     seat: Option<Seat>,
 }
 
@@ -95,42 +99,58 @@ impl Policy {
         let main_ladder = ladder(Rendition::Main, main.align);
         // A camera's own stream may be above what is configured, and to come back to it takes a margin.
         let max = u64::from(self.bounds.max.0);
-        let most = main.passed.map_or(max, |passed| max.max(u64::from(passed.0) * seating::RISE_PERCENT / 100));
+        let most =
+            main.passed.map_or(max, |passed| max.max(u64::from(passed.0) * seating::RISE_PERCENT / 100));
         let (claims, newcomers, early) = self.claims(now, most, situation.watchers);
 
         let least = bits(self.bounds.min.min(self.bounds.max).0.into());
-        let floor = u64::from(main.floor.at(main_ladder.last()).max(least).0);
-        let (on_main, on_sub) = split(&claims, &main, floor, sub.is_some());
+        let own_floor = u64::from(main.floor.at(main_ladder.last()).0);
+        let sub_floor = sub.map(|sub| u64::from(sub.floor.at(ladder(Rendition::Sub, sub.align).last()).0));
+        let floor = own_floor.max(least.0.into());
+        let (mut on_main, on_sub) = split(&claims, &main, (floor, own_floor), sub_floor);
+        // The configured least is there for the sake of those who can have it.
+        let floor = if on_main.iter().any(|claim| claim.lasting >= floor) { floor } else { own_floor };
+        let dipping = if sub.is_some() { seating::dipping(&mut on_main) } else { 0 };
+        let (dipping, on_main) = on_main.split_at(dipping);
         let mut plan = Plan::default();
 
-        let rate = match main.passed {
+        let rate_of = |claims: &[Claim]| match main.passed {
             Some(passed) => u64::from(passed.0),
             None => {
-                let rate = group_rate(&on_main, Rendition::Main, main.layers, sub.is_none());
+                let rate = group_rate(claims, Rendition::Main, main.layers, sub.is_none());
                 // Nobody whose path is known is there: it begins with what its newcomers say.
                 let begin = || newcomers.iter().filter_map(|(_, rate)| *rate).min();
                 let wanted = rate.or_else(begin).unwrap_or(self.bounds.max.0.into());
                 clamped(wanted, self.bounds.max, floor)
             }
         };
+        let (rate, lasting) = (rate_of(on_main), rate_of(&without_dips(on_main)));
         let seated = on_main.iter().map(|claim| seating::seat(claim, Rendition::Main, rate, main.layers));
         plan.seats.extend(on_main.iter().zip(seated).map(|(claim, seat)| (claim.id, seat)));
+        plan.seats.extend(dipping.iter().map(|claim| (claim.id, seating::dipped(claim, main.layers))));
         plan.seats.extend(newcomers.iter().map(|(id, _)| (*id, Seat::BEST)));
         if !plan.seats.is_empty() {
-            plan.main = Some(self.target(now, Rendition::Main, &main_ladder, rate, early, &plan));
+            let floor = if main.passed.is_some() { NO_FLOOR } else { main.floor };
+            plan.main =
+                Some(self.target(now, (Rendition::Main, floor), &main_ladder, (rate, lasting), early, &plan));
         }
 
         if let (Some(ability), false) = (sub, on_sub.is_empty()) {
             let ladder = ladder(Rendition::Sub, ability.align);
             let floor = u64::from(ability.floor.at(ladder.last()).0);
-            let rate = group_rate(&on_sub, Rendition::Sub, ability.layers, false).unwrap_or(floor);
             let most =
                 u64::from(self.bounds.max.0) * ladder.shape(0).pixel_rate() / source.pixel_rate().max(1);
-            let rate = clamped(rate, bits(most * SUB_DENSITY_PERCENT / 100).min(self.bounds.max), floor);
+            let most = bits(most * SUB_DENSITY_PERCENT / 100).min(self.bounds.max);
+            let rate_of = |claims: &[Claim]| {
+                let rate = group_rate(claims, Rendition::Sub, ability.layers, false);
+                clamped(rate.unwrap_or(floor), most, floor)
+            };
+            let (rate, lasting) = (rate_of(&on_sub), rate_of(&without_dips(&on_sub)));
             let seated =
                 |claim: &Claim| (claim.id, seating::seat(claim, Rendition::Sub, rate, ability.layers));
             plan.seats.extend(on_sub.iter().map(seated));
-            plan.sub = Some(self.target(now, Rendition::Sub, &ladder, rate, early, &plan));
+            let course = (Rendition::Sub, ability.floor);
+            plan.sub = Some(self.target(now, course, &ladder, (rate, lasting), early, &plan));
         }
         plan.seats.sort_unstable_by_key(|(id, _)| *id);
 
@@ -164,8 +184,10 @@ impl Policy {
             };
             let rate = (u64::from(estimate) * Self::RESERVE_PERCENT / 100).min(most);
             let steady = known.steady.push(now, rate);
+            known.lasting.push(now, rate);
             if early || is_known(watcher) {
-                claims.push(Claim { id: watcher.id, previous: known.seat, rate, steady });
+                let (lasting, long) = (known.lasting.most(now), known.lasting.long_most(now));
+                claims.push(Claim { id: watcher.id, previous: known.seat, rate, steady, lasting, long });
             } else {
                 newcomers.push((watcher.id, Some(rate)));
             }
@@ -173,13 +195,13 @@ impl Policy {
         (claims, newcomers, early)
     }
 
-    /// What the encoder does, from the rate of its group; `plan` has its seats.
+    /// What the encoder does, from the rate of its group now and without dips; `plan` has its seats.
     fn target(
         &mut self,
         now: Instant,
-        rendition: Rendition,
+        (rendition, floor): (Rendition, Floor),
         ladder: &Ladder,
-        rate: u64,
+        (rate, lasting): (u64, u64),
         early: bool,
         plan: &Plan,
     ) -> Target {
@@ -189,13 +211,15 @@ impl Policy {
         let held = course.rate.filter(|held| rate >= *held && rate * 100 < held * UP_PERCENT && rate < max);
         let rate = held.unwrap_or(rate);
         course.rate = Some(rate);
-        let place = ladder.step(course.place, rate, steady, early);
+        let place = ladder.step(course.place, lasting.max(rate), steady, early);
         course.place = Some(place);
         let thinned = Seat { rendition, share: Share::Thinned };
         if plan.seats.iter().any(|(_, seat)| *seat == thinned) {
             course.layered_until = Some(now + LAYERS_LINGER);
         }
         let shape = ladder.shape(place);
+        // In a dip the size stays, and so does what the encoder holds at it.
+        let rate = rate.max(floor.at(shape).0.into());
         let scaled = rendition == Rendition::Sub || place > 0;
         let layered = course.layered_until.is_some_and(|until| now < until);
         Target { bitrate: bits(rate), shape, scaled, layered }
@@ -207,11 +231,20 @@ fn clamped(rate: u64, max: Bitrate, floor: u64) -> u64 {
     rate.min(max.0.into()).max(floor)
 }
 
-/// Who watches the main rendition, and who the sub rendition.
-fn split(claims: &[Claim], main: &Ability, floor: u64, has_sub: bool) -> (Vec<Claim>, Vec<Claim>) {
-    if !has_sub {
-        return (claims.to_vec(), Vec::new());
-    }
+/// The same viewers with what they had in the last second: sizes follow that.
+fn without_dips(claims: &[Claim]) -> Vec<Claim> {
+    claims.iter().map(|claim| Claim { rate: claim.lasting.max(claim.rate), ..*claim }).collect()
+}
+
+/// Who watches the main rendition, and who the sub rendition. `floor`: the least rate of the main rendition as it is
+/// configured, and as its encoder has it; `sub_floor`: that of the sub rendition's encoder, if there can be one.
+fn split(
+    claims: &[Claim],
+    main: &Ability,
+    (floor, own_floor): (u64, u64),
+    sub_floor: Option<u64>,
+) -> (Vec<Claim>, Vec<Claim>) {
+    let Some(sub_floor) = sub_floor else { return (claims.to_vec(), Vec::new()) };
     if let Some(passed) = main.passed {
         let passed = u64::from(passed.0);
         return claims.iter().partition(|claim| {
@@ -219,10 +252,20 @@ fn split(claims: &[Claim], main: &Ability, floor: u64, has_sub: bool) -> (Vec<Cl
         });
     }
     let mut ascending: Vec<Claim> = claims.to_vec();
-    ascending.sort_by_key(|claim| claim.towards(Seat::BEST));
-    let rates: Vec<u64> = ascending.iter().map(|claim| claim.towards(Seat::BEST)).collect();
-    let too_slow = rates.partition_point(|rate| *rate < floor);
-    let on_main = ascending.split_off(behind(&rates).max(too_slow));
+    // A dip moves nobody.
+    let standing = |claim: &Claim| match claim.previous {
+        Some(Seat { rendition: Rendition::Main, .. }) => claim.lasting,
+        _ => claim.towards(Seat::BEST),
+    };
+    ascending.sort_by_key(standing);
+    let rates: Vec<u64> = ascending.iter().map(standing).collect();
+    let too_slow = |floor: u64| rates.partition_point(|rate| *rate < floor);
+    let mut slow = behind(&rates).max(too_slow(floor));
+    if slow == rates.len() {
+        // Nobody is faster: a second encode would spare nobody anything, unless the first cannot go so low.
+        slow = behind(&rates).max(if sub_floor < own_floor { too_slow(own_floor) } else { 0 });
+    }
+    let on_main = ascending.split_off(slow);
     (on_main, ascending)
 }
 

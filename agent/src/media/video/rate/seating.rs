@@ -20,16 +20,25 @@ pub(super) struct Claim {
     pub(super) rate: u64,
     /// The same as it has lasted.
     pub(super) steady: u64,
+    /// The most of the last second: more than `rate` in a dip.
+    pub(super) lasting: u64,
+    /// The most of the last four seconds.
+    pub(super) long: u64,
 }
 
 impl Claim {
-    /// The rate that counts when it is asked whether this seat can be had: for a better one than before, what has
-    /// lasted, less a margin.
+    /// The rate that encoders follow for a viewer with this seat: for a better one than before, what has lasted, less
+    /// a margin.
     pub(super) fn towards(&self, seat: Seat) -> u64 {
         match self.previous {
             Some(previous) if previous > seat => self.rate.min(self.steady * 100 / RISE_PERCENT),
             _ => self.rate,
         }
+    }
+
+    /// The rate that counts when it is asked whether this seat can be had: who has it keeps it through a dip.
+    pub(super) fn standing(&self, seat: Seat) -> u64 {
+        if self.previous == Some(seat) { self.lasting } else { self.towards(seat) }
     }
 }
 
@@ -57,17 +66,39 @@ pub(super) fn group_rate(claims: &[Claim], rendition: Rendition, layers: bool, b
     Some(wishes.fold(least, u64::min))
 }
 
-/// What a viewer gets of a rendition of this rate.
+/// What a viewer gets of a rendition of this rate. From moving pictures to key frames only it goes when they could not be
+/// had for long.
 pub(super) fn seat(claim: &Claim, rendition: Rendition, rate: u64, layers: bool) -> Seat {
     let of = |share| Seat { rendition, share };
     let thinned = rate * THINNED_PERCENT / 100;
-    if claim.towards(of(Share::Whole)) >= rate {
+    let has_more =
+        claim.previous.is_some_and(|seat| seat.rendition == rendition && seat.share != Share::Keyframes);
+    if claim.standing(of(Share::Whole)) >= rate {
         of(Share::Whole)
-    } else if layers && claim.towards(of(Share::Thinned)) >= thinned {
+    } else if layers && (claim.standing(of(Share::Thinned)) >= thinned || (has_more && claim.long >= thinned))
+    {
         of(Share::Thinned)
     } else {
         of(Share::Keyframes)
     }
+}
+
+/// Of those who share the main rendition, who in a dip cannot have it for the moment, and is not waited for: the first
+/// of them in ascending order of rates, and how many.
+pub(super) fn dipping(claims: &mut [Claim]) -> usize {
+    claims.sort_by_key(|claim| claim.towards(Seat::BEST));
+    behind(&claims.iter().map(|claim| claim.towards(Seat::BEST)).collect::<Vec<_>>())
+}
+
+/// What a viewer in a dip gets of the main rendition: what can be left out is left out for it, but nothing is done that
+/// it could only come back from with a key frame.
+pub(super) fn dipped(claim: &Claim, layers: bool) -> Seat {
+    let share = match claim.previous {
+        Some(Seat { rendition: Rendition::Main, share: Share::Keyframes }) => Share::Keyframes,
+        _ if layers => Share::Thinned,
+        _ => Share::Whole,
+    };
+    Seat { rendition: Rendition::Main, share }
 }
 
 #[cfg(test)]
@@ -92,7 +123,10 @@ mod tests {
     #[test]
     fn a_group_gives_way_by_half_at_most_where_it_is_bounded() {
         let claims = |rates: &[u64]| -> Vec<_> {
-            rates.iter().map(|&rate| Claim { id: 0, previous: None, rate, steady: rate }).collect()
+            rates
+                .iter()
+                .map(|&rate| Claim { id: 0, previous: None, rate, steady: rate, lasting: rate, long: rate })
+                .collect()
         };
         let main = |rates: &[u64]| group_rate(&claims(rates), Rendition::Main, true, true);
         assert_eq!(main(&[800, 2000, 2500]), Some(1230), "thinned, it carries 800");
