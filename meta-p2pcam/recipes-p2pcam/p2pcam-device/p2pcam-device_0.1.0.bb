@@ -16,7 +16,7 @@ REQUIRED_DISTRO_FEATURES = "systemd"
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
-SYSTEMD_SERVICE:${PN} = "data.mount p2pcam-device.service p2pcam-link.service var-lib-p2pcam.mount"
+SYSTEMD_SERVICE:${PN} = "data.mount p2pcam-device.service p2pcam-link.service p2pcam-wifi.service var-lib-p2pcam.mount"
 
 do_install() {
     install -D -m 0755 ${S}/image/device/p2pcam-device ${D}${libexecdir}/p2pcam/p2pcam-device
@@ -24,9 +24,12 @@ do_install() {
     install -m 0644 ${S}/image/device/*.service ${S}/image/device/*.mount ${D}${systemd_system_unitdir}
     install -D -m 0644 ${S}/image/device/p2pcam-agent.conf \
         ${D}${systemd_system_unitdir}/p2pcam-agent.service.d/50-device.conf
+    install -D -m 0644 ${S}/image/device/60-p2pcam-wlan.network ${D}${systemd_unitdir}/network/60-p2pcam-wlan.network
     # A read-only root file system gets no mount points later.
     install -d ${D}/data
 }
 
-FILES:${PN} += "/data ${systemd_system_unitdir}/p2pcam-agent.service.d"
+FILES:${PN} += "/data ${systemd_unitdir}/network ${systemd_system_unitdir}/p2pcam-agent.service.d"
 
+# For wifi.conf on the data partition.
+RRECOMMENDS:${PN} = "wpa-supplicant"

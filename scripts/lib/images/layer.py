@@ -54,6 +54,7 @@ CONFIGURATION = {
     "localstatedir": "/var",
     "nonarch_base_libdir": "/usr/lib",
     "nonarch_libdir": "/usr/lib",
+    "systemd_unitdir": "/usr/lib/systemd",
     "systemd_system_unitdir": "/usr/lib/systemd/system",
     "CARGO_TARGET_SUBDIR": "target/release",
     "RUSTVERSION": "1.94.1%",
@@ -225,7 +226,7 @@ def installed(path: Path, data, root: Path, findings: Findings) -> None:
 
 
 def main() -> None:
-    root = Path(sys.argv[1])
+    root = Path(sys.argv[1]).resolve()
     findings = Findings()
     lock = (TREE / "Cargo.lock").read_text().count('source = "registry+')
     recipes = sorted(p for p in LAYER.rglob("*.bb*") if p.suffix in (".bb", ".bbappend"))

@@ -4,7 +4,7 @@
 
 # systemd: systemd-analyze. dosfstools, mtools and the like are not needed, as no image is made.
 packages_images() {
-    echo python3 python3-venv shellcheck systemd busybox git
+    echo python3 python3-venv shellcheck systemd git
 }
 
 # need_image_tools: sets IMAGE_TOOLS to the folder of Python's programs.
