@@ -29,10 +29,6 @@ else
 fi
 
 if [ "$UBOOT_ENV_IN_BOOT" = yes ]; then
-    install -m 644 "$image/update/boot.mount" "$target/usr/lib/systemd/system/boot-env.mount"
-    sed -i 's|^Where=/boot$|Where=/boot-env|' "$target/usr/lib/systemd/system/boot-env.mount"
-    install -d "$target/boot-env"
+    # Over the slot's own /boot, whose kernel only the boot loader reads.
+    install -m 644 "$image/update/boot.mount" "$target/usr/lib/systemd/system/boot.mount"
 fi
-
-# RAUC's own unit would mark a slot good because it booted.
-rm -f "$target/usr/lib/systemd/system/rauc-mark-good.service"

@@ -25,6 +25,11 @@ sed -e "s|@PART_A@|$PART_A|; s|@PART_B@|$PART_B|" \
     "$image/update/boot.cmd.in" >"$images/boot.cmd"
 mkimage -A arm64 -T script -C none -n "p2pcam slots" -d "$images/boot.cmd" "$images/boot.scr"
 
+# What outlives updates, empty; genimage would need one more program for it.
+rm -f "$images/data.ext4"
+truncate -s 256M "$images/data.ext4"
+mke2fs -q -t ext4 -L data "$images/data.ext4"
+
 # The firmware's files, whatever they are in this version.
 files=
 for file in "$images"/rpi-firmware/* "$images"/*.dtb; do

@@ -65,6 +65,8 @@ define P2PCAM_AGENT_INSTALL_DEVICE
 		$(TARGET_DIR)/usr/lib/systemd/system/
 	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-wlan.network \
 		$(TARGET_DIR)/usr/lib/systemd/network/60-p2pcam-wlan.network
+	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-watchdog.conf \
+		$(TARGET_DIR)/usr/lib/systemd/system.conf.d/60-p2pcam-watchdog.conf
 	$(INSTALL) -D -m 0644 $(@D)/image/device/p2pcam-agent.conf \
 		$(TARGET_DIR)/usr/lib/systemd/system/p2pcam-agent.service.d/50-device.conf
 	mkdir -p $(TARGET_DIR)/data

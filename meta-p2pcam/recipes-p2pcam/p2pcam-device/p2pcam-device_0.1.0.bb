@@ -25,11 +25,14 @@ do_install() {
     install -D -m 0644 ${S}/image/device/p2pcam-agent.conf \
         ${D}${systemd_system_unitdir}/p2pcam-agent.service.d/50-device.conf
     install -D -m 0644 ${S}/image/device/60-p2pcam-wlan.network ${D}${systemd_unitdir}/network/60-p2pcam-wlan.network
+    install -D -m 0644 ${S}/image/device/60-p2pcam-watchdog.conf ${D}${systemd_unitdir}/system.conf.d/60-p2pcam-watchdog.conf
     # A read-only root file system gets no mount points later.
     install -d ${D}/data
 }
 
-FILES:${PN} += "/data ${systemd_unitdir}/network ${systemd_system_unitdir}/p2pcam-agent.service.d"
+FILES:${PN} += "/data ${systemd_unitdir}/network ${systemd_unitdir}/system.conf.d ${systemd_system_unitdir}/p2pcam-agent.service.d"
 
+# The data partition is looked through before it is mounted.
+RDEPENDS:${PN} = "e2fsprogs-e2fsck"
 # For wifi.conf on the data partition.
 RRECOMMENDS:${PN} = "wpa-supplicant"

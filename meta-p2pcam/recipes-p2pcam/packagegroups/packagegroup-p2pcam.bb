@@ -11,13 +11,15 @@ inherit packagegroup
 
 PACKAGES = "${PN} ${PN}-debug"
 
+# Identity and state on a data partition, for machines whose layout has one.
+P2PCAM_DEVICE_PACKAGES ?= ""
 # libcamera's way to CSI cameras, set by boards that need it.
 P2PCAM_CSI_PACKAGES ?= ""
 
 RDEPENDS:${PN} = " \
     ${P2PCAM_CSI_PACKAGES} \
+    ${P2PCAM_DEVICE_PACKAGES} \
     p2pcam-agent \
-    p2pcam-device \
 "
 RDEPENDS:${PN}-debug = " \
     alsa-utils-amixer \

@@ -27,10 +27,14 @@ check_buildroot() {
         make -s -C "$tree" O="$out" BR2_EXTERNAL="$external" "$name" >/dev/null
         make -s -C "$tree" O="$out" BR2_EXTERNAL="$external" savedefconfig BR2_DEFCONFIG="$saved" >/dev/null
         diff -u "$config" "$saved"
-        info=$(make -s -C "$tree" O="$out" BR2_EXTERNAL="$external" p2pcam-agent-show-info)
-        grep -q '"p2pcam-agent"' <<<"$info" || die "$name does not build p2pcam-agent."
-        # A dependency that the configuration does not switch on ends the real build only after hours.
-        make -s -C "$tree" O="$out" BR2_EXTERNAL="$external" p2pcam-agent-show-recursive-depends >/dev/null
+        grep -qx 'BR2_PACKAGE_P2PCAM_AGENT=y' "$out/.config" || die "$name does not build p2pcam-agent."
+        # Buildroot reads the package for this; it takes long, so for the one board that anybody can run.
+        case $name in *qemu*) ;; *) continue ;; esac
+        say "Buildroot: what p2pcam-agent depends on"
+        info=$(make -s -C "$tree" O="$out" BR2_EXTERNAL="$external" p2pcam-agent-show-recursive-depends)
+        for name in alsa-lib host-clang host-rustc libvpx; do
+            grep -qw -- "$name" <<<"$info" || die "Buildroot does not see that p2pcam-agent depends on $name."
+        done
     done
 }
 

@@ -4,7 +4,7 @@
 ROOT_A=/dev/vda2
 ROOT_B=/dev/vda3
 # A file on the first partition; offset and size are those of uboot.fragment.
-UBOOT_ENV='/boot-env/uboot.env 0x0000 0x4000'
+UBOOT_ENV='/boot/uboot.env 0x0000 0x4000'
 UBOOT_ENV_IN_BOOT=yes
 PART_A=2
 PART_B=3

@@ -4,7 +4,7 @@
 ROOT_A=/dev/mmcblk0p2
 ROOT_B=/dev/mmcblk0p3
 # A file on the firmware's partition; name, offset and size are those of U-Boot's rpi_arm64_defconfig.
-UBOOT_ENV='/boot-env/uboot.env 0x0000 0x4000'
+UBOOT_ENV='/boot/uboot.env 0x0000 0x4000'
 UBOOT_ENV_IN_BOOT=yes
 PART_A=2
 PART_B=3
