@@ -26,6 +26,3 @@ BAD_RECOMMENDATIONS += "rauc-mark-good"
 # Both slots have one size, in KiB, whatever is in the first image; a bundle must fit.
 IMAGE_ROOTFS_SIZE = "524288"
 IMAGE_OVERHEAD_FACTOR = "1.0"
-
-# scarthgap looks for layouts in other folders than wrynose.
-WKS_SEARCH_PATH .= ":${P2PCAM_LAYERDIR}/files/wic"

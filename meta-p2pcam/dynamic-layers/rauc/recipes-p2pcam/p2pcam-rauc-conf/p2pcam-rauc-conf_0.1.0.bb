@@ -53,4 +53,5 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 FILES:${PN} += "${nonarch_libdir}/rauc /boot"
 
 RDEPENDS:${PN} += "p2pcam-slot"
-RPROVIDES:${PN} += "virtual-rauc-conf"
+# Only by policy: two that provide it would change what rauc is built with.
+RPROVIDES:${PN}:append:p2pcam-ab = " virtual-rauc-conf"
