@@ -23,6 +23,8 @@ pub(super) struct Fall {
     targets: VecDeque<(Instant, u64)>,
     fell: Option<Instant>,
     gave_up: Option<Instant>,
+    /// Bytes that were asked for again since it fell: requests come one by one, and each is answered at once.
+    asked: usize,
 }
 
 impl Fall {
@@ -37,8 +39,16 @@ impl Fall {
         }
         let most = self.targets.iter().map(|(_, most)| *most).max().unwrap_or(0);
         if (target as f64) < most as f64 * FALL {
+            if !lately(now, self.fell) {
+                self.asked = 0;
+            }
             self.fell = Some(now);
         }
+    }
+
+    /// The viewer asked for so many bytes again.
+    pub fn asked(&mut self, bytes: usize) {
+        self.asked = self.asked.saturating_add(bytes);
     }
 
     /// The path is another one: what is known of it says nothing of this one.
@@ -46,16 +56,21 @@ impl Fall {
         *self = Self::default();
     }
 
-    /// Whether so many bytes that wait to be sent are to be given up now, for a key frame. Once a second at most.
-    pub fn gives_up(&mut self, now: Instant, target: u64, bytes: usize) -> bool {
-        let lately = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < MOMENT);
+    /// Whether what waits, so many bytes for the first time and so many again, is to be given up now for a key frame. Once a
+    /// second at most.
+    pub fn gives_up(&mut self, now: Instant, target: u64, first: usize, again: usize) -> bool {
+        let bytes = first + self.asked.max(again);
         let worth = (target as f64 / 8.0 * WORTH.as_secs_f64()) as usize;
-        let gives_up = lately(self.fell) && !lately(self.gave_up) && bytes > worth.max(KEYFRAME);
+        let gives_up = lately(now, self.fell) && !lately(now, self.gave_up) && bytes > worth.max(KEYFRAME);
         if gives_up {
-            self.gave_up = Some(now);
+            (self.gave_up, self.asked) = (Some(now), 0);
         }
         gives_up
     }
+}
+
+fn lately(now: Instant, at: Option<Instant>) -> bool {
+    at.is_some_and(|at| now.saturating_duration_since(at) < MOMENT)
 }
 
 #[cfg(test)]
@@ -70,11 +85,26 @@ mod tests {
     fn what_is_too_much_for_the_new_rate_is_given_up_once() {
         let (mut fall, start) = (Fall::default(), Instant::now());
         fall.note(start, 3_000_000);
-        assert!(!fall.gives_up(start, 3_000_000, 100_000), "nothing fell");
+        assert!(!fall.gives_up(start, 3_000_000, 100_000, 0), "nothing fell");
         fall.note(start + ms(100), 465_000);
-        assert!(!fall.gives_up(start + ms(100), 465_000, 8_000), "it is sent soon");
-        assert!(fall.gives_up(start + ms(200), 465_000, 9_000));
-        assert!(!fall.gives_up(start + ms(300), 465_000, 40_000), "a key frame comes");
+        assert!(!fall.gives_up(start + ms(100), 465_000, 8_000, 0), "it is sent soon");
+        assert!(fall.gives_up(start + ms(200), 465_000, 9_000, 0));
+        assert!(!fall.gives_up(start + ms(300), 465_000, 40_000, 0), "a key frame comes");
+    }
+
+    #[test]
+    fn what_is_asked_for_bit_by_bit_counts_as_a_whole() {
+        let (mut fall, start) = (Fall::default(), Instant::now());
+        fall.note(start, 3_000_000);
+        fall.asked(50_000);
+        fall.note(start + ms(100), 465_000);
+        assert!(!fall.gives_up(start + ms(100), 465_000, 0, 0), "that was before it fell");
+        for step in 1..=4u32 {
+            fall.asked(2_400);
+            let now = start + ms(100 + 20 * u64::from(step));
+            fall.note(now, 465_000);
+            assert_eq!(fall.gives_up(now, 465_000, 0, 2_400), step == 4, "{step}");
+        }
     }
 
     #[test]
@@ -82,8 +112,8 @@ mod tests {
         let (mut fall, start) = (Fall::default(), Instant::now());
         fall.note(start, 3_000_000);
         fall.note(start + ms(100), 100_000);
-        assert!(!fall.gives_up(start + ms(100), 100_000, KEYFRAME));
-        assert!(fall.gives_up(start + ms(100), 100_000, KEYFRAME + 1));
+        assert!(!fall.gives_up(start + ms(100), 100_000, KEYFRAME, 0));
+        assert!(fall.gives_up(start + ms(100), 100_000, KEYFRAME + 1, 0));
     }
 
     #[test]
@@ -92,11 +122,11 @@ mod tests {
         for step in 0..40u32 {
             let now = start + ms(100) * step;
             fall.note(now, 3_000_000 - 40_000 * u64::from(step));
-            assert!(!fall.gives_up(now, 100_000, 1_000_000), "{step}");
+            assert!(!fall.gives_up(now, 100_000, 1_000_000, 0), "{step}");
         }
         fall.forget();
         fall.note(start + ms(4100), 100_000);
-        assert!(!fall.gives_up(start + ms(4100), 100_000, 1_000_000));
+        assert!(!fall.gives_up(start + ms(4100), 100_000, 1_000_000, 0));
         assert!(fall.targets.len() <= 12);
     }
 }

@@ -6,6 +6,7 @@
 mod budget;
 mod fall;
 mod patience;
+mod under_way;
 
 use std::{
     collections::VecDeque,
@@ -17,7 +18,7 @@ use bytes::BytesMut;
 use rtc::rtp::header::Header;
 
 pub use self::budget::AUDIO_RATE;
-use self::{budget::Budget, fall::Fall, patience::Patience};
+use self::{budget::Budget, fall::Fall, patience::Patience, under_way::UnderWay};
 use super::{
     congestion::{Controller, Limits, Pacer, Packet},
     fec::{Mutable, Protection},
@@ -99,6 +100,7 @@ pub struct Flow {
     budget: Budget,
     patience: Patience,
     fall: Fall,
+    under_way: UnderWay,
     video_ssrc: Option<u32>,
     rtt: Duration,
     /// Nothing can leave before something happens, though something waits.
@@ -132,6 +134,7 @@ impl Flow {
             budget: Budget::new(streams.sound.is_some()),
             patience: Patience::default(),
             fall: Fall::default(),
+            under_way: UnderWay::default(),
             video_ssrc: streams.video.as_ref().map(|video| video.ssrc),
             rtt: RTT,
             stuck: false,
@@ -153,6 +156,7 @@ impl Flow {
     pub fn path_changed(&mut self, now: Instant) {
         self.controller.path_changed(now);
         self.fall.forget();
+        self.under_way.gone();
         self.steer(now);
     }
 
@@ -172,8 +176,14 @@ impl Flow {
             let skipped = self.sender.skip_queued();
             self.patience.lost(skipped);
         }
-        if self.patience.takes(now, oldest, &unit) && !self.sender.push(now, unit) {
+        let keyframe = unit.keyframe;
+        if !self.patience.takes(now, oldest, &unit) {
+            return;
+        }
+        if !self.sender.push(now, unit) {
             self.patience.lost(1);
+        } else if keyframe {
+            self.under_way.pushed(now);
         }
     }
 
@@ -197,6 +207,7 @@ impl Flow {
         };
         let repair = self.repair.as_mut().map(|repair| repair as &mut dyn Repair);
         let outlet = Outlet { seal: &mut cipher.outbound, repair, sent: &mut sent };
+        self.under_way.sent(now, self.sender.queued().1);
         let train = self.sender.next_train(now, budget, outlet);
         match &train {
             Some(train) => self.pacer.spend(train.data.len()),
@@ -247,9 +258,15 @@ impl Flow {
             }
             Feedback::Nack { ssrc, lost } if Some(ssrc) == self.video_ssrc => {
                 self.stuck = false;
+                let before = self.sender.mending();
                 self.sender.nack(now, self.rtt, &lost);
+                self.fall.asked(self.sender.mending().saturating_sub(before));
             }
-            Feedback::KeyframeRequest { ssrc } if Some(ssrc) == self.video_ssrc => self.wish(Wish::Keyframe),
+            Feedback::KeyframeRequest { ssrc } if Some(ssrc) == self.video_ssrc => {
+                if !self.under_way.answers(now, self.rtt) {
+                    self.wish(Wish::Keyframe);
+                }
+            }
             Feedback::Remb(bits) => {
                 self.budget.measured();
                 self.controller.remb(now, bits);
@@ -308,11 +325,14 @@ impl Flow {
     fn give_up(&mut self, now: Instant) {
         let target = self.controller.target();
         self.fall.note(now, target);
-        let waiting = self.sender.queued().0 + self.sender.mending();
-        if self.fall.gives_up(now, target, waiting) {
-            tracing::debug!("{waiting} bytes are given up: the path carries no more than {target} bit/s");
+        let (first, again) = (self.sender.queued().0, self.sender.mending());
+        if self.fall.gives_up(now, target, first, again) {
+            tracing::debug!(
+                "{first} and again {again} bytes are given up: the path carries no more than {target} bit/s"
+            );
             let skipped = self.sender.give_up();
             self.patience.gave_up(skipped);
+            self.under_way.gone();
             self.wish(Wish::Keyframe);
         }
     }
