@@ -22,6 +22,11 @@ use super::{
 /// Pictures leave this much faster than the target, or key frames would wait: one five times the usual size is out within
 /// two picture times.
 const PACING: f64 = 2.5;
+/// The same while the path carries all that is wanted and more: a usual picture leaves in one train then, which spares calls and
+/// timers, and there is no bottleneck whose queue it could fill.
+const WIDE_PACING: f64 = 4.0;
+/// The part of the ceiling from which on that is so.
+const WIDE: f64 = 0.99;
 /// While a queue is to be emptied little goes faster than the target, 0.93 of what the link carries at most: the link is
 /// busy anyway, and a key frame must not fill the queue again that has just run over.
 const DRAIN_PACING: f64 = 1.5;
@@ -318,7 +323,13 @@ impl Controller {
 
     /// For [`super::Pacer::set_rate`], bits a second.
     pub fn pacing_rate(&self) -> u64 {
-        (self.rate.target() * if self.rate.drains() { DRAIN_PACING } else { PACING }) as u64
+        let target = self.rate.target();
+        let pacing = match () {
+            () if self.rate.drains() => DRAIN_PACING,
+            () if target >= self.ceiling() * WIDE => WIDE_PACING,
+            () => PACING,
+        };
+        (target * pacing) as u64
     }
 
     /// A probe to send now. Ask after each report and timeout.

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::Probe;
 
-/// A wake-up lets this much time's worth of bytes go: about fifty timers a second at most, and at 2.5 x the target a usual picture in
-/// one system call.
-const TRAIN: Duration = Duration::from_millis(20);
+/// A wake-up lets this much time's worth of bytes go: about a hundred timers a second at most, and trains worth a
+/// system call.
+const TRAIN: Duration = Duration::from_millis(10);
 /// The largest packet: what an Ethernet frame holds.
 const PACKET: f64 = 1500.0;
 /// After a pause this many packets may leave at once, so that a usual picture is one train.
