@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// What a key frame takes beside the round trip: it waits at the bottleneck.
-const QUEUE: Duration = Duration::from_millis(100);
+/// What a key frame takes beside the round trip: it waits at the bottleneck, whose queue is full after a fall.
+const QUEUE: Duration = Duration::from_millis(250);
 /// Later, a request is heeded in any case.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -58,10 +58,10 @@ mod tests {
         assert!(under_way.answers(at(250), rtt), "it is being sent");
         under_way.sent(at(300), Some(at(33)));
         under_way.sent(at(400), None);
-        assert!(under_way.answers(at(439), rtt) && !under_way.answers(at(440), rtt));
-        under_way.pushed(at(500));
-        assert!(under_way.answers(at(1499), rtt) && !under_way.answers(at(1500), rtt), "not for ever");
+        assert!(under_way.answers(at(589), rtt) && !under_way.answers(at(590), rtt));
+        under_way.pushed(at(600));
+        assert!(under_way.answers(at(1599), rtt) && !under_way.answers(at(1600), rtt), "not for ever");
         under_way.gone();
-        assert!(!under_way.answers(at(600), rtt));
+        assert!(!under_way.answers(at(700), rtt));
     }
 }
