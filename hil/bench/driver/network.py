@@ -275,4 +275,4 @@ def chosen(kinds):
     names = [kind.name for kind in kinds]
     if "agent" in names and "agent-encoding" not in names:
         kinds = [AgentEncoding, *kinds]
-    return [kind for kind in kinds if kind.name != "agent"]
+    return [kind for kind in kinds if kind.name != "agent" and not kind.bare]

@@ -36,7 +36,7 @@ class Bench:
             result = {"rest": procs.memory(sender.pid)}
             viewers = Viewers(self.place.rust / "bench-receiver", self.cable, sender.codec,
                               self.logs / f"{sender.name}-{count}-viewers.log")
-            if count == 1 and "first" in rows:
+            if count == 1 and "first" in rows and not sender.bare:
                 result["first"] = self.first_pictures(sender, viewers)
             for number in range(count):
                 viewers.open(sender)

@@ -42,6 +42,8 @@ class Sender:
     encoder_threads = ()
     # It can be told to fill the path with what its estimate allows.
     adapts = False
+    # It makes no connection: packets only.
+    bare = False
 
     def __init__(self, place):
         self.place = place
@@ -75,6 +77,10 @@ class Sender:
             line = self.program.hear(deadline)
             if line.get("id") == viewer and "answer" in line:
                 return tell({"answer": line["answer"]})
+
+    def send_to(self, viewer, address):
+        """A viewer without a connection, for senders that are bare."""
+        self.program.say({"id": viewer, "sink": address})
 
     def pump(self):
         """Passes on what it said since."""
@@ -225,6 +231,29 @@ class Webrtc(Rust):
     note = "packets of a picture made once; GCC, pacer, NACK, reports"
 
 
+class Floor(Rust):
+    name = "floor"
+    crate = "floor"
+    title = "bare SRTP and sendmsg"
+    note = "no sender: header, AES-128-GCM and a call a packet, nothing received; what others' packets cost at least"
+    adapts = False
+    bare = True
+    more = []
+
+    def command(self, address, fill):
+        return [*super().command(address, None), *self.more]
+
+    def version(self):
+        return "-"
+
+
+class FloorTrains(Floor):
+    name = "floor-trains"
+    title = "bare SRTP and sendmsg, a call a picture"
+    note = "the same with UDP_SEGMENT"
+    more = ["--trains"]
+
+
 class Script(Sender):
     """A program of this benchmark in a scripting language."""
 
@@ -313,7 +342,7 @@ class Gstreamer(Script):
         return words.stdout.splitlines()[0].split()[-1]
 
 
-ALL = [Agent, AgentEncoding, Gstreamer, Libwebrtc, Libdatachannel, Aiortc, Str0m, Webrtc]
+ALL = [Agent, AgentEncoding, Gstreamer, Libwebrtc, Libdatachannel, Aiortc, Str0m, Webrtc, Floor, FloorTrains]
 
 
 def size_of(paths):

@@ -23,6 +23,11 @@ class Viewers:
         name = f"v{self.count}"
         self.count += 1
         deadline = time.monotonic() + CONNECT
+        if sender.bare:
+            self.program.say({"sink": name})
+            sender.send_to(name, self._wait(lambda line: line.get("id") == name and "sink" in line, deadline)["sink"])
+            self._wait(lambda _: "picture" in self.events.get(name, {}), deadline, sender)
+            return name, self.events[name]
         self.program.say({"open": name})
         offer = self._wait(lambda line: line.get("id") == name and "offer" in line, deadline)["offer"]
         sender.offer(name, offer, deadline, lambda message: self.program.say({"id": name, **message}))

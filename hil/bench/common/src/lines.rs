@@ -11,6 +11,8 @@ pub struct Request {
     pub id: String,
     /// A viewer's offer, with all candidates.
     pub offer: Option<String>,
+    /// Where a viewer without a connection receives, for a sender that makes none.
+    pub sink: Option<String>,
     /// The viewer is gone.
     #[serde(default)]
     pub bye: bool,

@@ -5,12 +5,14 @@
 //!
 //! Standard input, one JSON object a line: `{"open": ID}` is answered with `{"id": ID, "offer": SDP}`; `{"answer": SDP,
 //! "id": ID}`; `{"candidate": LINE, "id": ID}`; `{"close": ID}`; `{"report": true}` is answered with the counts of all viewers since the last one.
+//! `{"sink": ID}` makes a viewer for a sender without ICE and DTLS, and is answered with `{"id": ID, "sink": ADDRESS}`.
 //! Besides, `{"id": ID, "event": NAME, "ms": TIME}` tells what happened first when, counted from the offer.
 
 mod assembler;
 mod figures;
 mod picture;
 mod session;
+mod sink;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,6 +32,7 @@ use crate::{
     figures::Report,
     picture::Codec,
     session::{Milestone, Session},
+    sink::Sink,
 };
 
 const LINES: Token = Token(0);
@@ -57,6 +60,7 @@ enum Request {
     Candidate { id: String, candidate: String },
     Close { close: String },
     Report { report: bool },
+    Sink { sink: String },
 }
 
 /// Counts of one viewer.
@@ -86,6 +90,7 @@ fn main() -> anyhow::Result<()> {
     });
 
     let mut sessions: BTreeMap<usize, (String, Session)> = BTreeMap::new();
+    let mut sinks: BTreeMap<usize, (String, Sink)> = BTreeMap::new();
     let mut tokens: HashMap<String, usize> = HashMap::new();
     let mut free = 1;
     let mut events = Events::with_capacity(MOST);
@@ -102,6 +107,10 @@ fn main() -> anyhow::Result<()> {
         for event in &events {
             if let Some((id, session)) = sessions.get_mut(&event.token().0) {
                 session.receive(&mut buffer).with_context(|| format!("viewer {id}"))?;
+            } else if let Some((id, sink)) = sinks.get_mut(&event.token().0) {
+                let milestones = sink.receive(&mut buffer).with_context(|| format!("viewer {id}"))?;
+                let opened = sink.opened;
+                milestones.iter().try_for_each(|milestone| tell(id, *milestone, opened))?;
             }
         }
         let now = Instant::now();
@@ -114,13 +123,21 @@ fn main() -> anyhow::Result<()> {
             match request {
                 None => return Ok(()),
                 Some(Request::Open { open }) => {
-                    anyhow::ensure!(sessions.len() < MOST, "more than {MOST} viewers");
+                    anyhow::ensure!(sessions.len() + sinks.len() < MOST, "more than {MOST} viewers");
                     let (mut session, offer) = Session::open(args.address, args.codec)?;
                     poll.registry().register(&mut session.socket, Token(free), Interest::READABLE)?;
                     lines::write(&json!({ "id": &open, "offer": offer }))?;
                     session.opened = Instant::now();
                     tokens.insert(open.clone(), free);
                     sessions.insert(free, (open, session));
+                    free += 1;
+                }
+                Some(Request::Sink { sink: id }) => {
+                    anyhow::ensure!(sessions.len() + sinks.len() < MOST, "more than {MOST} viewers");
+                    let (mut sink, address) = Sink::open(args.address)?;
+                    poll.registry().register(&mut sink.socket, Token(free), Interest::READABLE)?;
+                    lines::write(&json!({ "id": &id, "sink": address }))?;
+                    sinks.insert(free, (id, sink));
                     free += 1;
                 }
                 Some(Request::Answer { id, answer }) => {
@@ -151,6 +168,9 @@ fn main() -> anyhow::Result<()> {
                             let report = session.figures.report(now);
                             (id.as_str(), Counts { report, asked: session.asked })
                         })
+                        .chain(sinks.values_mut().map(|(id, sink)| {
+                            (id.as_str(), Counts { report: sink.figures.report(now), asked: 0 })
+                        }))
                         .collect();
                     let ms = now.duration_since(since).as_secs_f64() * 1e3;
                     lines::write(&json!({ "report": counts, "ms": ms }))?;
@@ -160,15 +180,20 @@ fn main() -> anyhow::Result<()> {
         }
         for (id, session) in sessions.values_mut() {
             for milestone in session.milestones() {
-                let name = match milestone {
-                    Milestone::Connected => "connected",
-                    Milestone::Packet => "packet",
-                    Milestone::Picture => "picture",
-                    Milestone::Closed => "closed",
-                };
-                let ms = session.opened.elapsed().as_secs_f64() * 1e3;
-                lines::write(&json!({ "id": id, "event": name, "ms": ms }))?;
+                tell(id, milestone, session.opened)?;
             }
         }
     }
+}
+
+/// Something happened for the first time.
+fn tell(id: &str, milestone: Milestone, opened: Instant) -> anyhow::Result<()> {
+    let name = match milestone {
+        Milestone::Connected => "connected",
+        Milestone::Packet => "packet",
+        Milestone::Picture => "picture",
+        Milestone::Closed => "closed",
+    };
+    let ms = opened.elapsed().as_secs_f64() * 1e3;
+    lines::write(&json!({ "id": id, "event": name, "ms": ms }))
 }

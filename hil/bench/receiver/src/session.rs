@@ -72,11 +72,7 @@ impl Session {
     /// A new viewer at an address of this machine, and its offer.
     pub fn open(address: IpAddr, codec: Codec) -> anyhow::Result<(Self, String)> {
         let now = Instant::now();
-        let socket = Socket::new(Domain::for_address((address, 0).into()), Type::DGRAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.set_recv_buffer_size(SOCKET_BUFFER)?;
-        socket.bind(&SocketAddr::new(address, 0).into()).with_context(|| format!("{address} is not ours"))?;
-        let socket = UdpSocket::from_std(socket.into());
+        let socket = socket(address)?;
         let local = socket.local_addr()?;
 
         let mut config = Rtc::builder().clear_codecs().set_rtp_mode(true);
@@ -228,6 +224,15 @@ impl Session {
             }
         }
     }
+}
+
+/// A viewer's socket at an address of this machine.
+pub fn socket(address: IpAddr) -> anyhow::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address((address, 0).into()), Type::DGRAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.bind(&SocketAddr::new(address, 0).into()).with_context(|| format!("{address} is not ours"))?;
+    Ok(UdpSocket::from_std(socket.into()))
 }
 
 /// When a picture was taken, by the sender's report of another time.
