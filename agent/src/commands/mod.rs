@@ -88,6 +88,9 @@ fn serve<F: Future<Output = anyhow::Result<()>>>(
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        // Cameras, encoders and sound have threads of their own; what is left, sessions and the hub, is far less than a core.
+        // A second worker would only be woken by the first, which costs more than most of its turns.
+        .worker_threads(1)
         .enable_all()
         .build()
         .context("cannot start the runtime: check the limits on threads and open files")

@@ -1,6 +1,7 @@
 //! The task of one session: moves datagrams, media and messages between the outside and the [`Peer`].
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -124,34 +125,31 @@ impl Session {
     }
 
     async fn serve(&mut self, run: &mut Running) -> End {
+        let mut rare = self.rare(run);
+        let mut alarm = pin!(tokio::time::sleep(IDLE_TICK));
         loop {
             // Here and not beside the select below: a flood of datagrams must not make it late.
             let now = Instant::now();
             if let Some(end) = self.tick(run, now).or_else(|| self.pump(run, now)) {
                 return end;
             }
-            let wake = self.wake_at(run, now);
+            alarm.as_mut().reset(self.wake_at(run, now).into());
             tokio::select! {
-                () = self.stop.cancelled() => return End::Shutdown,
+                _ = &mut rare => {
+                    if let Some(end) = self.rarities(run) {
+                        return end;
+                    }
+                    rare = self.rare(run);
+                }
                 command = self.commands.recv() => match command {
                     Some(command) => if let Some(end) = self.command(run, command) { return end },
                     None => return End::LinkGone,
                 },
                 event = self.endpoint.next() => self.network(run, event),
                 lines = run.trickle.remote.next() => self.use_made(run.peer.as_mut(), &lines),
-                change = self.surroundings.next() => {
-                    self.surroundings_changed(&mut run.roaming, change, run.peer.as_ref());
-                }
                 unit = next_unit(&mut run.video) => self.picture(run, unit),
                 frame = next_frame(&mut run.audio) => self.sound(run, frame),
-                Ok(()) = run.privacy.changed() => {
-                    let closed = run.privacy.borrow_and_update().clone();
-                    // Whoever comes no further than to an offer hears of the end alone.
-                    if run.peer.is_some() {
-                        self.tell_privacy(closed.as_deref(), true);
-                    }
-                },
-                () = tokio::time::sleep_until(wake.into()) => {}
+                () = &mut alarm => {}
             }
         }
     }

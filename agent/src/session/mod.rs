@@ -23,6 +23,7 @@ mod nominations;
 mod notice;
 mod offer;
 pub mod peer;
+mod rare;
 mod remote;
 mod roaming;
 pub mod rtcp;

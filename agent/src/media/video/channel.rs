@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
-
 use super::{
     AccessUnit, Bitrate,
     encoder::{SOFTWARE_CENTIBITS_PER_PIXEL, SOFTWARE_FLOOR},
@@ -17,6 +15,7 @@ use super::{
     passing::{Figures, Passing},
     rate::{Ability, Bounds, Floor, Plan, Policy, Rendition, Seat, Shape, Situation, Target, Watcher},
     viewer::{Fate, STILL_SPACING, Viewer},
+    wake::Wake,
 };
 
 /// The policy is asked so often also when no estimate falls: what has lasted counts.
@@ -125,7 +124,7 @@ impl Channel {
     }
 
     /// A viewer comes. It has the group of pictures so far at once, if there is one.
-    pub fn join(&mut self, id: ViewerId, now: Instant) -> Arc<Notify> {
+    pub fn join(&mut self, id: ViewerId, now: Instant) -> Arc<Wake> {
         let mut viewer = Viewer::new(now);
         if !self.gop.units().is_empty() {
             viewer.replay(&self.gop, now);
@@ -315,7 +314,7 @@ impl Channel {
 
     /// Wakes every viewer, to see that the pipeline is over.
     pub fn wake_all(&self) {
-        self.viewers.values().for_each(|viewer| viewer.wake().notify_one());
+        self.viewers.values().for_each(|viewer| viewer.wake().tell());
     }
 }
 

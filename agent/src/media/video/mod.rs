@@ -35,6 +35,7 @@ mod testing;
 mod types;
 pub mod v4l2;
 mod viewer;
+mod wake;
 mod worker;
 
 pub use device_frame::{BufferKey, DeviceBuffer, DeviceFrame, DevicePlane};

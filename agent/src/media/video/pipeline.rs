@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, thread};
 
 use anyhow::Context;
-use tokio::sync::Notify;
 
 use super::{
     AccessUnit, Bitrate, Latency, SourceInfo, VideoCodec,
@@ -14,6 +13,7 @@ use super::{
     rate::Bounds,
     shared::{CODECS, Shared},
     source,
+    wake::Wake,
 };
 use crate::{
     board::{
@@ -175,7 +175,7 @@ pub struct VideoSubscription {
     shared: Arc<Shared>,
     codec: VideoCodec,
     id: ViewerId,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
 }
 
 impl VideoSubscription {
@@ -187,17 +187,14 @@ impl VideoSubscription {
     /// The next unit, `None` when the pipeline is over. Cancel-safe: nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<Arc<AccessUnit>> {
         loop {
-            // A wake between this look and the wait below is remembered by the `Notify`.
-            {
-                let mut state = self.shared.lock();
-                if state.over {
-                    return None;
-                }
-                if let Some(unit) = state.channel(self.codec).next(self.id) {
-                    return Some(unit);
-                }
+            self.wake.told().await;
+            let mut state = self.shared.lock();
+            let unit = if state.over { None } else { state.channel(self.codec).next(self.id) };
+            if unit.is_some() || state.over {
+                // There may be more; and over it stays.
+                self.wake.tell();
+                return unit;
             }
-            self.wake.notified().await;
         }
     }
 

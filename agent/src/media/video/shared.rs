@@ -14,6 +14,7 @@ use super::{
     rate::{Bounds, Rendition, Shape},
     rate_report::RateReport,
     viewer::Fate,
+    wake::Wake,
 };
 use crate::telemetry::health::{Health, Level};
 
@@ -145,7 +146,7 @@ impl Shared {
     }
 
     /// A viewer comes.
-    pub fn join(&self, codec: VideoCodec) -> (ViewerId, Arc<tokio::sync::Notify>) {
+    pub fn join(&self, codec: VideoCodec) -> (ViewerId, Arc<Wake>) {
         let mut state = self.lock();
         state.next_id += 1;
         state.arrivals += 1;

@@ -6,12 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
-
 use super::{
     AccessUnit, Bitrate,
     gop::Gop,
     rate::{Rendition, Seat, Share},
+    wake::Wake,
 };
 
 /// Live units that wait for one viewer at most, a second at 30 fps. When it is full, all of them are dropped, and
@@ -57,7 +56,7 @@ pub struct Viewer {
     last_replay: Option<Instant>,
     /// Capture time of the newest unit that it was given.
     newest: Option<Instant>,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
     /// When it came.
     pub since: Instant,
     /// What its path carries for pictures.
@@ -82,7 +81,7 @@ impl Viewer {
             wants_replay: false,
             last_replay: None,
             newest: None,
-            wake: Arc::new(Notify::new()),
+            wake: Arc::default(),
             since: now,
             estimate: None,
             seat: Seat::BEST,
@@ -93,7 +92,7 @@ impl Viewer {
     }
 
     /// Told when there is something to take.
-    pub fn wake(&self) -> &Arc<Notify> {
+    pub fn wake(&self) -> &Arc<Wake> {
         &self.wake
     }
 
@@ -172,7 +171,7 @@ impl Viewer {
         };
         self.newest = Some(unit.captured);
         self.queue.push_back(unit);
-        self.wake.notify_one();
+        self.wake.tell();
         fate
     }
 
@@ -225,7 +224,7 @@ impl Viewer {
         self.replayed = self.queue.len();
         self.newest = self.queue.back().map(|unit| unit.captured).or(self.newest);
         (self.waits, self.slow, self.wants_replay, self.last_replay) = (false, false, false, Some(now));
-        self.wake.notify_one();
+        self.wake.tell();
     }
 
     /// The next unit, and whether a key frame is to be asked for: it was slow, and has caught up.

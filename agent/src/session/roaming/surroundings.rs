@@ -39,13 +39,29 @@ impl Surroundings {
         Self { link, changes, known }
     }
 
-    /// The next change; can be dropped at any time without loss. Never comes back when both sources are gone.
-    pub(in crate::session) async fn next(&mut self) -> Change {
-        tokio::select! {
-            Ok(()) = self.link.changed() => Change::Link { up: self.link.borrow_and_update().up },
-            Ok(()) = self.changes.changed() => Change::Network,
-            else => std::future::pending().await,
+    /// Comes back when [`Self::take_change`] has something, which was not taken before this call. Never when both sources
+    /// are gone.
+    pub(in crate::session) fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut link, mut changes) = (self.link.clone(), self.changes.clone());
+        async move {
+            tokio::select! {
+                Ok(()) = link.changed() => {}
+                Ok(()) = changes.changed() => {}
+                else => std::future::pending().await,
+            }
         }
+    }
+
+    /// The next change that was not taken yet.
+    pub(in crate::session) fn take_change(&mut self) -> Option<Change> {
+        if self.link.has_changed().unwrap_or(false) {
+            return Some(Change::Link { up: self.link.borrow_and_update().up });
+        }
+        let network = self.changes.has_changed().unwrap_or(false);
+        if network {
+            self.changes.mark_unchanged();
+        }
+        network.then_some(Change::Network)
     }
 
     /// After [`Change::Network`]: why a path from `local` should be left, if it should.

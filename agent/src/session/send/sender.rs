@@ -255,7 +255,6 @@ impl Sender {
         video.chain(self.sound.iter().map(|sound| (sound.stream.ssrc, sound.clock)))
     }
 
-    /// What sender reports say now of each stream on which something was sent: pictures, retransmissions,
     /// What sender reports say now of each stream on which something was sent.
     pub fn reports(&self) -> impl Iterator<Item = StreamReport> + '_ {
         let video = self.video.iter().flat_map(|video| {
