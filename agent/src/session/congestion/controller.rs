@@ -371,6 +371,11 @@ impl Controller {
         }
     }
 
+    /// The viewer has said nothing for so long that [`Self::target`] falls by the clock alone: of its path that says nothing.
+    pub fn is_silence(&self) -> bool {
+        self.outage.is_silence()
+    }
+
     /// The share of packets lost of late, 0 to 1.
     pub fn loss(&self) -> f32 {
         self.loss.fraction() as f32

@@ -56,6 +56,11 @@ impl Outage {
         Some(target * FACTOR)
     }
 
+    /// The viewer says nothing at all: what the rate is lowered to meanwhile says nothing of its path.
+    pub fn is_silence(&self) -> bool {
+        self.before.is_some() && self.next.is_some()
+    }
+
     /// The viewer has been silent for too long.
     pub fn lasts(&self) -> bool {
         self.before.is_some()
@@ -94,8 +99,9 @@ mod tests {
         let mut outage = Outage::default();
         outage.answered();
         outage.sent(0, 0);
-        assert!(outage.tick(800_000, 1e6).is_some());
+        assert!(outage.tick(800_000, 1e6).is_some() && outage.is_silence());
         outage.excused();
+        assert!(!outage.is_silence());
         outage.sent(900_000, 0);
         assert_eq!((outage.due(), outage.tick(60_000_000, 0.7e6)), (None, None));
         assert_eq!(outage.answered(), Some(1e6));

@@ -357,6 +357,10 @@ impl Flow {
 
     /// What the path carries of pictures, bits a second, if that is news.
     pub fn estimate(&mut self, now: Instant) -> Option<u64> {
+        if self.controller.is_silence() {
+            // No path is no slow path: when it is back, the viewer is to have at once what it had.
+            return None;
+        }
         let target = self.controller.target();
         let target = self.repair.as_ref().map_or(target, |repair| repair.amount().without(target));
         self.budget.news(now, target, self.controller.loss())
