@@ -15,6 +15,9 @@ const LEAST: u64 = 10_000;
 const SPACING: Duration = Duration::from_millis(100);
 /// A fall by this share is told at once.
 const FALL: f64 = 0.95;
+/// A change by less than one part in so many is no news: encoders miss their rate by more, and each word makes the plan for
+/// all viewers anew.
+const NEWS: u64 = 50;
 /// No more than this share goes into what is sent again: with more loss, less is to be sent.
 const MAX_REPAIR: f32 = 0.25;
 
@@ -75,7 +78,7 @@ impl Budget {
         self.held = false;
         if let Some((at, told)) = self.told {
             let falls = (share as f64) < told as f64 * FALL;
-            if share == told {
+            if share.abs_diff(told) < (told / NEWS).max(1) {
                 return None;
             }
             if !falls && now.saturating_duration_since(at) < SPACING {
