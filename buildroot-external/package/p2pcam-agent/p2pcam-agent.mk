@@ -63,6 +63,8 @@ define P2PCAM_AGENT_INSTALL_DEVICE
 		$(TARGET_DIR)/usr/libexec/p2pcam/p2pcam-device
 	$(INSTALL) -m 0644 $(@D)/image/device/*.service $(@D)/image/device/*.mount \
 		$(TARGET_DIR)/usr/lib/systemd/system/
+	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-ether.network \
+		$(TARGET_DIR)/usr/lib/systemd/network/60-p2pcam-ether.network
 	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-wlan.network \
 		$(TARGET_DIR)/usr/lib/systemd/network/60-p2pcam-wlan.network
 	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-watchdog.conf \
