@@ -34,6 +34,8 @@ use crate::{
 
 /// A talker that sends nothing for this long gives the speaker back.
 const TALK_IDLE: Duration = Duration::from_secs(3);
+/// Between two looks at what the pictures would use.
+const DEMAND_EVERY: Duration = Duration::from_secs(1);
 /// A session without any deadline of its own looks around this often.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
@@ -70,6 +72,8 @@ pub(super) struct Running {
     pub ever_connected: bool,
     pub story: Story,
     pub video: Option<VideoSubscription>,
+    /// When the flow was last told what the pictures would use: a camera's own rate is known after a while only.
+    demanded: Instant,
     warm_up: WarmUp,
     gap: Gap,
     pub privacy: watch::Receiver<Option<Arc<str>>>,
@@ -94,6 +98,7 @@ impl Session {
             ever_connected: false,
             story: Story::default(),
             video: None,
+            demanded: now,
             warm_up: WarmUp::default(),
             gap: Gap::default(),
             privacy: self.shared.media.board.privacy.changes(),
@@ -234,9 +239,8 @@ impl Session {
             }
             PeerEvent::Estimate(bits) => {
                 debug!("the path carries {} kbit/s of pictures", bits / 1000);
-                if let (Some(video), Some(peer)) = (&run.video, &mut run.peer) {
+                if let Some(video) = &run.video {
                     video.estimate(Bitrate(u32::try_from(bits).unwrap_or(u32::MAX)));
-                    peer.flow().set_demand(self.shared.media.video.demand(video.codec()).0.into());
                 }
             }
             PeerEvent::Heard(heard) => {
@@ -368,9 +372,14 @@ impl Session {
             return;
         };
         let Some(peer) = run.peer.as_mut() else { return };
+        let now = Instant::now();
+        if let Some(video) = run.video.as_ref().filter(|_| now >= run.demanded + DEMAND_EVERY) {
+            run.demanded = now;
+            peer.flow().set_demand(self.shared.media.video.demand(video.codec()).0.into());
+        }
         if run.connected {
             match run.gap.next(self.endpoint.next_picture(peer.path_in_use(), unit.keyframe), unit.keyframe) {
-                NextPicture::Send => peer.flow().push_video(Instant::now(), unit),
+                NextPicture::Send => peer.flow().push_video(now, unit),
                 NextPicture::Skip => {}
                 NextPicture::Renew => run.video.iter().for_each(VideoSubscription::request_keyframe),
             }

@@ -70,6 +70,11 @@ pub(super) struct Nominations {
 }
 
 impl Nominations {
+    /// Of the next generation: the pair in use stays in use until the stack has another.
+    pub(super) fn after(before: &Self) -> Self {
+        Self { own: before.in_use(), ..Self::default() }
+    }
+
     /// A local candidate, as `candidate:...`.
     pub(super) fn told_local(&mut self, line: &str) {
         tell(&mut self.local, line);

@@ -202,7 +202,8 @@ impl Peer {
         let ufrag = ufrag_of(&sdp);
         self.password = attribute_of(&sdp, "a=ice-pwd:");
         if std::mem::replace(&mut self.ufrag, ufrag) != self.ufrag {
-            self.nominations = Nominations::default();
+            // RFC 8445 section 9: media goes on by the old pair until there is a new one.
+            self.nominations = Nominations::after(&self.nominations);
         }
         Ok(sdp)
     }
@@ -252,8 +253,9 @@ impl Peer {
             return;
         }
         if is_report(&data) && self.flow.is_open() {
-            self.nominations.heard(now, path);
-            self.flow.handle_report(now, &data);
+            if self.flow.handle_report(now, &data) {
+                self.nominations.heard(now, path);
+            }
             return;
         }
         self.settled = false;
@@ -292,7 +294,9 @@ impl Peer {
         if !self.settled {
             self.timer = self.pc.poll_timeout();
         }
-        [self.timer, self.flight.due(), self.flow.poll_timeout(now)].into_iter().flatten().min()
+        // Without a path nothing of the flow can leave, whatever is due.
+        let flow = self.nominations.in_use().and_then(|_| self.flow.poll_timeout(now));
+        [self.timer, self.flight.due(), flow].into_iter().flatten().min()
     }
 
     /// The next packets of pictures and sound to send, and their path; after [`Self::poll_transmit`] and before the next
@@ -382,7 +386,8 @@ impl Peer {
 
     fn heard(&mut self, now: Instant, packet: rtc::rtp::Packet) {
         let header = &packet.header;
-        let number = header.get_extension(self.numbering).and_then(|mut value| value.try_get_u16().ok());
+        let number = (self.numbering != 0).then(|| header.get_extension(self.numbering)).flatten();
+        let number = number.and_then(|mut value| value.try_get_u16().ok());
         if let Some(number) = number {
             self.flow.arrived(now, header.ssrc, number);
         }
@@ -451,6 +456,7 @@ impl Peer {
 
     /// Ends the session: the last datagrams (DTLS close_notify) come out of [`Self::poll_transmit`].
     pub fn close(&mut self) {
+        self.settled = false;
         if let Err(e) = self.pc.close() {
             tracing::debug!("close: {e}");
         }

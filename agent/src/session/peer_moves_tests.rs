@@ -141,7 +141,7 @@ fn pictures_go_by_the_pair_that_the_viewer_nominates_later() {
     let (mut net, secrets) = moved();
     assert!(net.events.iter().any(|e| matches!(e, PeerEvent::Moved)), "{:?}", net.events);
     assert_eq!(net.peer.path(), format!("host {DEVICE} to prflx {ELSEWHERE}"));
-    net.picture(5_000);
+    net.push_picture(5_000);
     let (there, first) = run_moved(&mut net, &secrets, Duration::from_millis(100), true);
     assert!(media(&there) >= 4 && media(&first) == 0, "{} there, {} by the first", there.len(), first.len());
 }

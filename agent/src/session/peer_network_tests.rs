@@ -201,7 +201,7 @@ impl Net {
         self.now - started
     }
 
-    fn picture(&mut self, size: usize) {
+    fn push_picture(&mut self, size: usize) {
         // An IDR slice NAL unit; what is in it does not matter to the packets.
         let mut data = vec![0, 0, 0, 1, 0x65];
         data.resize(size, 0xaa);
@@ -268,7 +268,7 @@ fn the_path_is_told_in_words() {
 fn an_ice_restart_by_the_viewer_makes_a_new_path_and_the_picture_goes_on() {
     let mut net = Net::new(Duration::from_millis(10));
     net.connect();
-    net.picture(2_000);
+    net.push_picture(2_000);
     net.run_for(Duration::from_millis(100));
     let (before, heard) = (net.peer.ufrag().to_owned(), net.viewer.heard.len());
     net.events.clear();
@@ -282,6 +282,15 @@ fn an_ice_restart_by_the_viewer_makes_a_new_path_and_the_picture_goes_on() {
     let after = net.peer.ufrag().to_owned();
     assert_ne!(before, after, "RFC 8839 section 4.4.1.1.1: a restart changes the credentials of both sides");
     assert!(answer.contains(&format!("a=ice-ufrag:{after}\r\n")), "{answer}");
+    // RFC 8445 section 9: until there is a new path, the old one is used.
+    net.push_picture(2_000);
+    let sent = net.peer.all_out(net.now);
+    assert!(sent.iter().any(|out| classify(&out.data) == Packet::Media), "media waits for the new path");
+    assert!(
+        net.peer.poll_timeout(net.now).is_none_or(|due| due > net.now),
+        "it would be called again and again"
+    );
+    let pc = &mut net.viewer.pc;
     pc.set_remote_description(net.now, RTCSessionDescription::answer(answer).expect("an SDP"))
         .expect("taken");
     // Both sides tell their candidates again.
@@ -293,9 +302,19 @@ fn an_ice_restart_by_the_viewer_makes_a_new_path_and_the_picture_goes_on() {
 
     assert!(net.events.iter().any(|e| matches!(e, PeerEvent::Connected)), "{:?}", net.events);
     assert!(!net.requests.is_empty() && net.requests.iter().all(|r| *r == after), "{:?}", net.requests);
-    net.picture(2_000);
+    net.push_picture(2_000);
     net.run_for(Duration::from_millis(100));
     assert!(net.viewer.heard.len() > heard, "no picture after the restart");
+}
+
+#[test]
+fn the_end_of_a_session_is_told_at_once() {
+    let mut net = Net::new(Duration::from_millis(10));
+    net.connect();
+    net.run_for(Duration::from_millis(100));
+    net.peer.close();
+    let sent = net.peer.all_out(net.now);
+    assert!(sent.iter().any(|out| classify(&out.data) == Packet::Dtls), "no close_notify: {sent:?}");
 }
 
 #[test]
@@ -304,12 +323,12 @@ fn packets_that_get_lost_are_asked_for_and_sent_again() {
     net.connect();
     net.lose_every = 10;
     for _ in 0..60 {
-        net.picture(8_000);
+        net.push_picture(8_000);
         net.run_for(Duration::from_millis(33));
     }
     net.lose_every = 0;
     for _ in 0..10 {
-        net.picture(8_000);
+        net.push_picture(8_000);
         net.run_for(Duration::from_millis(33));
     }
     let sequence: Vec<u16> = net.viewer.heard.keys().map(|k| k.1).collect();
@@ -324,7 +343,7 @@ fn packets_that_get_lost_are_asked_for_and_sent_again() {
 fn a_picture_loss_indication_becomes_a_keyframe_request() {
     let mut net = Net::new(Duration::from_millis(10));
     net.connect();
-    net.picture(2_000);
+    net.push_picture(2_000);
     // Before, it would be answered by the key frame that is on its way.
     net.run_for(Duration::from_millis(400));
     let receiver = net.viewer.receiver.expect("a track");

@@ -20,7 +20,7 @@ fn a_viewer_without_udp_gets_its_pictures_over_tcp() {
     let mut net = over_tcp();
     net.connect();
     assert_eq!(net.peer.path(), format!("host (tcp) {DEVICE} to prflx {VIEWER}"));
-    net.picture(20_000);
+    net.push_picture(20_000);
     net.run_for(Duration::from_millis(100));
     assert!(net.viewer.heard.values().sum::<usize>() >= 20_000, "{:?}", net.viewer.heard);
 }

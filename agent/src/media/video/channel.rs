@@ -16,7 +16,7 @@ use super::{
     keyframe::KeyframeGate,
     passing::{Figures, Passing},
     rate::{Ability, Bounds, Floor, Plan, Policy, Rendition, Seat, Shape, Situation, Target, Watcher},
-    viewer::{Fate, Viewer},
+    viewer::{Fate, STILL_SPACING, Viewer},
 };
 
 /// The policy is asked so often also when no estimate falls: what has lasted counts.
@@ -24,6 +24,11 @@ const DECIDE_EVERY: Duration = Duration::from_millis(100);
 /// An encoder that nobody watches any more is kept for so long, if others watch the other rendition: a viewer that
 /// swings back and forth would open it again and again.
 const LINGER: Duration = Duration::from_secs(10);
+/// A sub rendition that gave nothing is not offered for this long.
+const SUB_AGAIN: Duration = Duration::from_secs(60);
+/// Of what is passed through or made at least, what is looked for on a path: with the controller's own fifth on top, enough to come
+/// back from the sub rendition.
+const DEMAND_PERCENT: u64 = 110;
 
 /// Names a viewer within a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +77,8 @@ pub struct Channel {
     passing: Passing,
     policy: Policy,
     decided: Option<Instant>,
+    /// When the sub rendition was last waited for in vain.
+    sub_fails: Option<Instant>,
 }
 
 impl Channel {
@@ -87,6 +94,7 @@ impl Channel {
             passing: Passing::default(),
             policy: Policy::new(bounds),
             decided: None,
+            sub_fails: None,
         }
     }
 
@@ -185,7 +193,12 @@ impl Channel {
             (main.passed, main.layers) = (Some(passing.rate), passing.discardable);
             main.keyframe_bits = passing.keyframe_bits;
         }
-        let sub = self.policy.bounds().sub.then_some(self.streams[1].ability);
+        if self.viewers.values().any(|viewer| viewer.waits_in_vain(now)) {
+            // Its encoder gives nothing. Who waits for it stays, and is given less of the main one.
+            self.sub_fails = Some(now);
+        }
+        let fails = self.sub_fails.is_some_and(|since| now < since + SUB_AGAIN);
+        let sub = (self.policy.bounds().sub && !fails).then_some(self.streams[1].ability);
         let before = self.policy.plan().clone();
         let situation = Situation { watchers: &watchers, source, main, sub };
         let after = self.policy.update(now, &situation).clone();
@@ -195,7 +208,7 @@ impl Channel {
         }
         for (id, seat) in &after.seats {
             let Some(viewer) = self.viewers.get_mut(&ViewerId(*id)) else { continue };
-            if let Some(rendition) = viewer.assign(*seat) {
+            if let Some(rendition) = viewer.assign(*seat, now) {
                 self.streams[rendition as usize].gate.newcomer();
             }
         }
@@ -219,15 +232,20 @@ impl Channel {
 
     /// What viewers take at most: the configured rate, or what the camera gives, with the policy's reserve.
     pub fn demand(&self) -> Bitrate {
-        let passed = self.passing.now().map_or(Bitrate(0), |figures| figures.rate);
-        let most = u64::from(self.policy.bounds().max.max(passed).max(Bitrate(1)).0);
+        let passed = self.passing.now().map(|figures| figures.rate);
+        let least = passed.unwrap_or(self.streams[0].ability.floor.least);
+        // Who was on the sub rendition comes back only when its path has shown a margin.
+        let least = u64::from(least.0) * DEMAND_PERCENT / 100;
+        let most = least.max(self.policy.bounds().max.0.into()).max(1);
         Bitrate(u32::try_from(most * 100 / Policy::RESERVE_PERCENT + 1).unwrap_or(u32::MAX))
     }
 
     /// Whether the picture that is encoded now must be a key frame.
     pub fn keyframe_due(&self, rendition: Rendition, now: Instant) -> bool {
+        let gate = &self.streams[rendition as usize].gate;
         let wants_still = |viewer: &Viewer| viewer.rendition() == rendition && viewer.wants_still(now);
-        self.streams[rendition as usize].gate.due(now) || self.viewers.values().any(wants_still)
+        // One for all of them: their rhythms are not the same.
+        gate.due(now) || (gate.rests(now, STILL_SPACING) && self.viewers.values().any(wants_still))
     }
 
     /// An encoder was opened that can so much.

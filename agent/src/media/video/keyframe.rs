@@ -32,6 +32,11 @@ impl KeyframeGate {
         self.pending.is_some_and(|spacing| self.last.is_none_or(|last| now >= last + spacing))
     }
 
+    /// Whether the last key frame is so long ago.
+    pub fn rests(&self, now: Instant, spacing: Duration) -> bool {
+        self.last.is_none_or(|last| now >= last + spacing)
+    }
+
     /// A key frame went out, forced or not: it serves all that are pending.
     pub fn served(&mut self, now: Instant) {
         self.last = Some(now);

@@ -20,10 +20,12 @@ const QUEUE: usize = 30;
 /// A viewer of a passed-through stream gets the group of pictures again at most so often.
 const REPLAY_SPACING: Duration = Duration::from_secs(1);
 /// A viewer of key frames only gets one so often, if its path carries that.
-const STILL_SPACING: Duration = Duration::from_secs(2);
+pub const STILL_SPACING: Duration = Duration::from_secs(2);
 /// Capture times of one viewer's units are so far apart at least, also where it goes over to a rendition whose encoder
 /// is behind: no RTP timestamp twice.
 const LEAST_STEP: Duration = Duration::from_millis(1);
+/// An encoder is opened and gives a key frame within this time, also on a busy board; else it gives none.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What became of a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct Viewer {
     seat: Seat,
     /// Where it goes when a key frame comes there.
     next: Option<Seat>,
+    /// Since when it waits for that.
+    next_since: Option<Instant>,
     /// A viewer of key frames only gets none before.
     still_at: Option<Instant>,
 }
@@ -83,6 +87,7 @@ impl Viewer {
             estimate: None,
             seat: Seat::BEST,
             next: None,
+            next_since: None,
             still_at: None,
         }
     }
@@ -112,22 +117,28 @@ impl Viewer {
     }
 
     /// Gives it another seat. Returns the rendition that must give a key frame for it.
-    pub fn assign(&mut self, seat: Seat) -> Option<Rendition> {
+    pub fn assign(&mut self, seat: Seat, now: Instant) -> Option<Rendition> {
         if self.next.unwrap_or(self.seat) == seat {
             return None;
         }
         if seat.rendition != self.seat.rendition && self.newest.is_some() {
             let asked = self.goes_to(seat.rendition);
             self.next = Some(seat);
+            self.next_since = self.next_since.filter(|_| asked).or(Some(now));
             return (!asked).then_some(seat.rendition);
         }
         let moved = seat.rendition != self.seat.rendition;
         let resumes = self.seat.share == Share::Keyframes && seat.share != Share::Keyframes;
-        (self.seat, self.next) = (seat, None);
+        (self.seat, self.next, self.next_since) = (seat, None, None);
         if resumes {
             (self.waits, self.wants_replay) = (true, true);
         }
         (moved || resumes).then_some(seat.rendition)
+    }
+
+    /// Whether the sub rendition's key frame does not come.
+    pub fn waits_in_vain(&self, now: Instant) -> bool {
+        self.goes_to(Rendition::Sub) && self.next_since.is_some_and(|since| now >= since + PATIENCE)
     }
 
     /// A unit of a rendition, of whose units key frames have about so many bits.
@@ -167,7 +178,7 @@ impl Viewer {
 
     fn take_next(&mut self) {
         if let Some(next) = self.next.take() {
-            (self.seat, self.still_at) = (next, None);
+            (self.seat, self.still_at, self.next_since) = (next, None, None);
         }
     }
 

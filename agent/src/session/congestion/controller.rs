@@ -127,6 +127,12 @@ impl Controller {
         self.outage.sent(now, (self.rtt * 1e3) as i64);
     }
 
+    /// Packets without a transport-wide sequence number left, of so many bytes: of them only their rate is known.
+    pub fn sent_unnumbered(&mut self, now: Instant, bytes: usize) {
+        let now = self.micros(now);
+        self.sending.sent(now, u32::try_from(bytes).unwrap_or(u32::MAX));
+    }
+
     /// Transport-wide feedback. What it says of packets that were never sent, or says twice, is passed over, as are
     /// times hours away from those before.
     pub fn feedback(&mut self, now: Instant, report: &TransportLayerCc) {
@@ -285,7 +291,7 @@ impl Controller {
         if self.reports_hold(now) || bits == 0 {
             return;
         }
-        self.outage.answered();
+        self.outage.excused();
         let target = self.fallback.remb(now, bits as f64, self.rate.target());
         self.rate.set(target.min(self.ceiling().max(self.rate.target())));
     }
@@ -296,7 +302,7 @@ impl Controller {
         if self.reports_hold(now) {
             return;
         }
-        self.outage.answered();
+        self.outage.excused();
         let loss = f64::from(fraction_lost) / 256.0;
         self.loss.told(loss);
         let sending = self.sending.rate(now).unwrap_or(0.0);
@@ -344,7 +350,9 @@ impl Controller {
 
     /// When [`Self::handle_timeout`] wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let probing = self.probing.due(self.rate.target(), self.ceiling()).filter(|_| self.sending.any());
+        // Without numbers in reports, nobody would see what a probe shows.
+        let seen = self.sending.any() && (self.probing.is_new() || self.reported.is_some());
+        let probing = self.probing.due(self.rate.target(), self.ceiling()).filter(|_| seen);
         let next = [self.outage.due(), probing].into_iter().flatten().min()?;
         Some(self.began + Duration::from_micros(u64::try_from(next).unwrap_or(0)))
     }

@@ -139,6 +139,25 @@ fn without_transport_wide_feedback_remb_and_reports_of_loss_rule() {
 }
 
 #[test]
+fn a_viewer_that_knows_no_numbers_can_have_more_than_the_first_guess() {
+    let now = Instant::now();
+    let mut controller = Controller::new(now, LIMITS);
+    controller.set_demand(3_000_000);
+    let mut at = now;
+    for _ in 0..40 {
+        let bytes = (controller.target() / 8 / 50) as usize;
+        (0..50).for_each(|i| controller.sent_unnumbered(at + ms(20) * i, bytes));
+        at += ms(1_000);
+        while controller.poll_timeout().is_some_and(|due| due <= at) {
+            controller.handle_timeout(at);
+            controller.probe(at);
+        }
+        controller.receiver_report(at, 0);
+    }
+    assert!(controller.target() >= 3_000_000, "{}", controller.target());
+}
+
+#[test]
 fn with_transport_wide_feedback_they_do_not() {
     let now = Instant::now();
     let mut controller = Controller::new(now, LIMITS);

@@ -35,6 +35,12 @@ impl Outage {
         self.before.take()
     }
 
+    /// It lives, by a report that comes too seldom to be waited for: silence is measured again from the next answer on.
+    pub fn excused(&mut self) {
+        self.heard = false;
+        (self.unanswered, self.next) = (None, None);
+    }
+
     /// When to call [`Self::tick`].
     pub fn due(&self) -> Option<i64> {
         self.next
@@ -81,6 +87,18 @@ mod tests {
         assert_eq!(outage.answered(), Some(1e6));
         assert!(!outage.lasts());
         assert_eq!(outage.due(), None);
+    }
+
+    #[test]
+    fn rare_reports_are_not_waited_for_and_keep_the_old_rate() {
+        let mut outage = Outage::default();
+        outage.answered();
+        outage.sent(0, 0);
+        assert!(outage.tick(800_000, 1e6).is_some());
+        outage.excused();
+        outage.sent(900_000, 0);
+        assert_eq!((outage.due(), outage.tick(60_000_000, 0.7e6)), (None, None));
+        assert_eq!(outage.answered(), Some(1e6));
     }
 
     #[test]

@@ -175,9 +175,14 @@ impl Flow {
         if self.patience.is_over(now, oldest) {
             let skipped = self.sender.skip_queued();
             self.patience.lost(skipped);
+            if skipped > 0 {
+                self.under_way.gone();
+            }
         }
         let keyframe = unit.keyframe;
         if !self.patience.takes(now, oldest, &unit) {
+            // No timer may be set that would see that the way is clear.
+            self.ask_when_clear();
             return;
         }
         if !self.sender.push(now, unit) {
@@ -200,8 +205,9 @@ impl Flow {
     pub fn next_train(&mut self, now: Instant) -> Option<Train<'_>> {
         let cipher = self.cipher.as_mut().filter(|_| !self.stuck)?;
         let budget = self.pacer.budget(now);
-        let controller = &mut self.controller;
+        let (controller, mut numbered) = (&mut self.controller, false);
         let mut sent = |sent: Sent| {
+            numbered = true;
             let Sent { twcc, bytes, at, probe } = sent;
             controller.sent(&Packet { twcc, bytes, at, probe });
         };
@@ -210,7 +216,12 @@ impl Flow {
         self.under_way.sent(now, self.sender.queued().1);
         let train = self.sender.next_train(now, budget, outlet);
         match &train {
-            Some(train) => self.pacer.spend(train.data.len()),
+            Some(train) => {
+                self.pacer.spend(train.data.len());
+                if !numbered {
+                    self.controller.sent_unnumbered(now, train.data.len());
+                }
+            }
             None => self.stuck = budget > 0,
         }
         train
@@ -234,20 +245,21 @@ impl Flow {
         }
     }
 
-    /// An encrypted report of the viewer's.
-    pub fn handle_report(&mut self, now: Instant, datagram: &[u8]) {
-        let Some(cipher) = &mut self.cipher else { return };
+    /// An encrypted report of the viewer's; whether it really was one.
+    pub fn handle_report(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        let Some(cipher) = &mut self.cipher else { return false };
         let compound = match cipher.srtcp.unprotect(datagram) {
             Ok(compound) => compound,
             Err(e) => {
                 tracing::trace!("report dropped: {e}");
-                return;
+                return false;
             }
         };
         for feedback in rtcp::parse(&compound) {
             self.heed(now, feedback);
         }
         self.steer(now);
+        true
     }
 
     fn heed(&mut self, now: Instant, feedback: Feedback) {
@@ -368,6 +380,11 @@ impl Flow {
             self.controller.handle_timeout(now);
             self.steer(now);
         }
+        self.sender.forget(now);
+        self.ask_when_clear();
+    }
+
+    fn ask_when_clear(&mut self) {
         if self.patience.asks(self.sender.queued().1.is_none()) {
             self.wish(Wish::Keyframe);
         }

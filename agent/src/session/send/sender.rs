@@ -199,6 +199,13 @@ impl Sender {
         Some(Train { data: &self.buffer, segment, count })
     }
 
+    /// Lets go of what is too old to be sent again.
+    pub fn forget(&mut self, now: Instant) {
+        if let Some(video) = &mut self.video {
+            video.forget(now);
+        }
+    }
+
     /// Whether there is something that leaves as soon as there is budget.
     pub fn waits(&self) -> bool {
         let video = self.video.as_ref();

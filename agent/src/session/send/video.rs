@@ -127,6 +127,8 @@ impl Video {
             // Those that were forgotten meanwhile are not missed any more.
             let wrote = self.history.get_mut(index).is_none_or(|kept| {
                 let wrote = repeat(train, &mut self.stream, self.rtx.as_mut(), index, kept);
+                // Not for probes: what is lost with all their copies can still be asked for.
+                kept.times += u32::from(wrote);
                 written += u64::from(wrote);
                 kept.asked &= !wrote;
                 wrote
@@ -254,7 +256,6 @@ fn repeat(
         _ => return false,
     }
     kept.repeated = Some(train.now());
-    kept.times += 1;
     true
 }
 

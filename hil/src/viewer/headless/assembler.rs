@@ -89,6 +89,10 @@ impl Assembler {
                 if packet.payload.is_empty() {
                     continue;
                 }
+                if ends_within_a_length(&packet.payload) {
+                    broken = true;
+                    continue;
+                }
                 match depacketizer.depacketize(&packet.payload) {
                     Ok(nal) => data.extend_from_slice(&nal),
                     Err(_) => broken = true,
@@ -165,9 +169,23 @@ impl Assembler {
     }
 }
 
+/// NAL unit type of an aggregation packet (RFC 6184 section 5.7.1).
+const STAP_A: u8 = 24;
+
+/// An aggregation packet with one byte where the next unit's two bytes of length should be: rtc-rtp 0.21.1 panics at it.
+fn ends_within_a_length(payload: &[u8]) -> bool {
+    let Some((STAP_A, mut rest)) = payload.split_first().map(|(first, rest)| (first & 0x1f, rest)) else {
+        return false;
+    };
+    while let [high, low, units @ ..] = rest {
+        let Some(behind) = units.get(usize::from(u16::from_be_bytes([*high, *low]))..) else { return false };
+        rest = behind;
+    }
+    !rest.is_empty()
+}
+
 /// A parameter set or the first slice of an IDR begins a picture that can be decoded alone (RFC 6184 section 5.2).
 fn begins_picture(payload: &[u8]) -> bool {
-    const STAP_A: u8 = 24;
     const SPS: u8 = 7;
     match payload.first().map(|byte| byte & 0x1f) {
         Some(SPS) => true,

@@ -104,6 +104,17 @@ fn a_key_frame_after_a_loss_is_not_held_up_by_what_is_missing_before_it() {
 }
 
 #[test]
+fn an_aggregation_packet_with_half_a_length_at_its_end_is_a_broken_picture() {
+    let now = Instant::now();
+    let mut assembler = Assembler::default();
+    let mut packets = pictures(3, 100);
+    packets[4].payload = Bytes::from_static(&[STAP_A, 0, 2, 1, 2, 0]);
+    let units: Vec<Unit> = packets.into_iter().flat_map(|p| assembler.push(p, now)).collect();
+    assert_eq!(numbers(&units), [0, 2]);
+    assert!(units[1].after_loss);
+}
+
+#[test]
 fn another_stream_begins_anew() {
     let now = Instant::now();
     let mut assembler = Assembler::default();

@@ -38,7 +38,9 @@ impl Ladder {
             fps: (source.fps / slower).max(1),
         };
         let worth = |shape: &Shape| {
-            (shape.width >= LEAST_SIDES.0 && shape.height >= LEAST_SIDES.1 && shape.fps >= LEAST_FPS)
+            (shape.width >= LEAST_SIDES.0
+                && shape.height >= LEAST_SIDES.1
+                && shape.fps >= LEAST_FPS.min(source.fps))
                 || *shape == source
         };
         let from = if rendition == Rendition::Sub { SUB_FROM } else { 0 };

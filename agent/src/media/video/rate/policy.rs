@@ -22,6 +22,8 @@ const NEWCOMER: Duration = Duration::from_secs(2);
 const SUB_DENSITY_PERCENT: u64 = 150;
 /// What is passed through has no rate to set.
 const NO_FLOOR: Floor = Floor { least: Bitrate(0), centibits_per_pixel: 0 };
+/// Claims count up to this percentage of what the main rendition takes at least: more than it takes to come back to it.
+pub(crate) const MARGIN_PERCENT: u64 = 125;
 /// Pictures that can be left out are made for so long after the last viewer that needed them.
 const LAYERS_LINGER: Duration = Duration::from_secs(10);
 
@@ -97,20 +99,21 @@ impl Policy {
         let &Situation { source, main, sub, .. } = situation;
         let ladder = |rendition, align| Ladder::new(source, rendition, align);
         let main_ladder = ladder(Rendition::Main, main.align);
-        // A camera's own stream may be above what is configured, and to come back to it takes a margin.
-        let max = u64::from(self.bounds.max.0);
-        let most =
-            main.passed.map_or(max, |passed| max.max(u64::from(passed.0) * seating::RISE_PERCENT / 100));
-        let (claims, newcomers, early) = self.claims(now, most, situation.watchers);
-
         let least = bits(self.bounds.min.min(self.bounds.max).0.into());
         let own_floor = u64::from(main.floor.at(main_ladder.last()).0);
+        // What an encoder or camera makes at least may be above what is configured, and to come back to it takes a margin.
+        let needed = main.passed.unwrap_or(bits(own_floor)).max(least);
+        let most = u64::from(self.bounds.max.0).max(u64::from(needed.0) * MARGIN_PERCENT / 100);
+        let (claims, newcomers, early) = self.claims(now, most, situation.watchers);
+
         let sub_floor = sub.map(|sub| u64::from(sub.floor.at(ladder(Rendition::Sub, sub.align).last()).0));
         let floor = own_floor.max(least.0.into());
         let (mut on_main, on_sub) = split(&claims, &main, (floor, own_floor), sub_floor);
         // The configured least is there for the sake of those who can have it.
         let floor = if on_main.iter().any(|claim| claim.lasting >= floor) { floor } else { own_floor };
-        let dipping = if sub.is_some() { seating::dipping(&mut on_main) } else { 0 };
+        // There is no waiting for anybody where there is no rate to set.
+        let waits = sub.is_some() && main.passed.is_none();
+        let dipping = if waits { seating::dipping(&mut on_main) } else { 0 };
         let (dipping, on_main) = on_main.split_at(dipping);
         let mut plan = Plan::default();
 
@@ -191,6 +194,12 @@ impl Policy {
             } else {
                 newcomers.push((watcher.id, Some(rate)));
             }
+        }
+        if early {
+            // Among newcomers alone, who is far behind has just not been there as long as the others.
+            claims.sort_by_key(|claim| claim.rate);
+            let slow = behind(&claims.iter().map(|claim| claim.rate).collect::<Vec<_>>());
+            newcomers.extend(claims.drain(..slow).map(|claim| (claim.id, Some(claim.rate))));
         }
         (claims, newcomers, early)
     }

@@ -208,6 +208,17 @@ fn a_newcomer_holds_nobody_back_before_its_path_is_known() {
 }
 
 #[test]
+fn of_newcomers_alone_the_latest_gets_what_the_first_one_has() {
+    let mut scene = Scene::new(&[]);
+    scene.join(Some(2200));
+    scene.wait(400);
+    scene.join(Some(320));
+    let plan = scene.wait(1000);
+    assert_eq!((target(plan.main).unwrap().0, plan.sub), (2000, None));
+    assert_eq!(seats(&plan), [(Main, WHOLE), (Main, WHOLE)]);
+}
+
+#[test]
 fn the_first_viewer_begins_with_its_estimate_and_keeps_the_size_while_it_ramps_up() {
     let mut scene = Scene::new(&[]);
     scene.join(None);
@@ -252,6 +263,28 @@ fn a_stream_that_is_passed_through_may_be_above_what_is_configured() {
     scene.estimate(0, 300);
     assert!(scene.wait(6_000).sub.is_some());
     scene.estimate(0, 2_600);
+    assert_eq!(scene.wait(6_000).seat(0), Some(Seat::BEST));
+}
+
+#[test]
+fn nobody_is_left_behind_for_ever_where_there_is_no_rate_to_set() {
+    // The slower one can have the whole stream, though it has less than half of what the other can.
+    let mut scene = Scene::new(&[1_500, 4_000]);
+    scene.main.passed = Some(Bitrate(1_000_000));
+    let plan = scene.wait(5_000);
+    assert!(plan.seats.iter().all(|(_, seat)| *seat == Seat::BEST), "{plan:?}");
+}
+
+#[test]
+fn an_encoder_whose_floor_is_above_what_is_configured_is_still_had_and_come_back_to() {
+    let mut scene = Scene::new(&[5_000, 5_000]);
+    scene.policy.bounds.max = Bitrate(500_000);
+    scene.main.floor = Floor { least: Bitrate(700_000), ..SOFTWARE };
+    let plan = scene.wait(3_000);
+    assert!(plan.sub.is_none() && plan.seats.iter().all(|(_, seat)| *seat == Seat::BEST), "{plan:?}");
+    scene.estimate(0, 200);
+    assert!(scene.wait(6_000).sub.is_some());
+    scene.estimate(0, 5_000);
     assert_eq!(scene.wait(6_000).seat(0), Some(Seat::BEST));
 }
 

@@ -8,7 +8,7 @@ pub(super) const THINNED_PERCENT: u64 = 65;
 /// A viewer with less than this percentage of what the next faster one can have is not waited for.
 const BEHIND_PERCENT: u64 = 50;
 /// A viewer gets a better seat when it could have had this percentage of the rate for a while.
-pub(super) const RISE_PERCENT: u64 = 115;
+const RISE_PERCENT: u64 = 115;
 
 /// What a viewer can have.
 #[derive(Clone, Copy, Debug)]
