@@ -90,8 +90,9 @@ define P2PCAM_AGENT_INSTALL_SLOTS
 		$(TARGET_DIR)/usr/libexec/p2pcam/p2pcam-slot
 	$(INSTALL) -D -m 0644 $(@D)/image/update/offer.jsonl \
 		$(TARGET_DIR)/usr/share/p2pcam/offer.jsonl
-	$(INSTALL) -D -m 0644 $(@D)/image/update/p2pcam-slot.service \
-		$(TARGET_DIR)/usr/lib/systemd/system/p2pcam-slot.service
+	$(INSTALL) -m 0644 $(@D)/image/update/p2pcam-slot.service \
+		$(@D)/image/update/p2pcam-slot-failed.service \
+		$(TARGET_DIR)/usr/lib/systemd/system/
 endef
 P2PCAM_AGENT_POST_INSTALL_TARGET_HOOKS += P2PCAM_AGENT_INSTALL_SLOTS
 endif
