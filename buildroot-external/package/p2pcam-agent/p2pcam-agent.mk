@@ -20,6 +20,19 @@ P2PCAM_AGENT_DEPENDENCIES = \
 	libvpx \
 	$(BR2_CMAKE_HOST_DEPENDENCY)
 
+# A checkout in place of a release (P2PCAM_AGENT_OVERRIDE_SRCDIR) has no VENDOR:
+# its crates are fetched as Buildroot would at download time, once for all
+# builds, and held to Cargo.lock. What a developer built there stays there.
+ifneq ($(P2PCAM_AGENT_OVERRIDE_SRCDIR),)
+P2PCAM_AGENT_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude=/target
+define P2PCAM_AGENT_FETCH_CRATES
+	mkdir -p $(BR_CARGO_HOME)
+	cd $(@D) && $(TARGET_MAKE_ENV) $(PKG_COMMON_CARGO_ENV) \
+		flock $(BR_CARGO_HOME)/.br-lock cargo fetch --locked
+endef
+P2PCAM_AGENT_PRE_BUILD_HOOKS += P2PCAM_AGENT_FETCH_CRATES
+endif
+
 # bindgen reads the headers of libvpx and FFmpeg by libclang.
 P2PCAM_AGENT_CARGO_ENV = \
 	LIBCLANG_PATH=$(HOST_DIR)/lib \
