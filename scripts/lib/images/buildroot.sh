@@ -63,8 +63,9 @@ buildroot_package() {
     done
     rm -rf "$OUT/target" "$OUT"/build/p2pcam-agent-*
     mkdir -p "$OUT/target"
+    # Buildroot would build the tar of its own choice first.
     # shellcheck disable=SC2016
-    buildroot_make "${none[@]}" BR2_DL_DIR="$OUT/dl" "$@" \
+    buildroot_make "${none[@]}" BR2_DL_DIR="$OUT/dl" TAR=tar XZCAT=xzcat "$@" \
         P2PCAM_AGENT_BUILD_CMDS='install -D -m 755 /bin/true $(@D)/target/$(RUSTC_TARGET_NAME)/release/p2pcam-agent' \
         p2pcam-agent-install-target
 }
