@@ -43,6 +43,7 @@ check_buildroot() {
             grep -qx "BR2_PACKAGE_$info=y" "$OUT/.config" || die "$name has no BR2_PACKAGE_$info."
         done
     done
+    check_buildroot_disks
     # Buildroot reads all packages for what follows, which takes long: for one board.
     buildroot_make p2pcam_raspberrypi4_64_defconfig >/dev/null
     say "Buildroot: what p2pcam-agent depends on"
