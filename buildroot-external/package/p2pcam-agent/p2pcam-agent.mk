@@ -20,6 +20,19 @@ P2PCAM_AGENT_DEPENDENCIES = \
 	libvpx \
 	$(BR2_CMAKE_HOST_DEPENDENCY)
 
+# A checkout in place of a release (P2PCAM_AGENT_OVERRIDE_SRCDIR) has no VENDOR:
+# its crates are fetched as Buildroot would at download time, once for all
+# builds, and held to Cargo.lock. What a developer built there stays there.
+ifneq ($(P2PCAM_AGENT_OVERRIDE_SRCDIR),)
+P2PCAM_AGENT_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude=/target
+define P2PCAM_AGENT_FETCH_CRATES
+	mkdir -p $(BR_CARGO_HOME)
+	cd $(@D) && $(TARGET_MAKE_ENV) $(PKG_COMMON_CARGO_ENV) \
+		flock $(BR_CARGO_HOME)/.br-lock cargo fetch --locked
+endef
+P2PCAM_AGENT_PRE_BUILD_HOOKS += P2PCAM_AGENT_FETCH_CRATES
+endif
+
 # bindgen reads the headers of libvpx and FFmpeg by libclang.
 P2PCAM_AGENT_CARGO_ENV = \
 	LIBCLANG_PATH=$(HOST_DIR)/lib \
@@ -63,6 +76,8 @@ define P2PCAM_AGENT_INSTALL_DEVICE
 		$(TARGET_DIR)/usr/libexec/p2pcam/p2pcam-device
 	$(INSTALL) -m 0644 $(@D)/image/device/*.service $(@D)/image/device/*.mount \
 		$(TARGET_DIR)/usr/lib/systemd/system/
+	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-ether.network \
+		$(TARGET_DIR)/usr/lib/systemd/network/60-p2pcam-ether.network
 	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-wlan.network \
 		$(TARGET_DIR)/usr/lib/systemd/network/60-p2pcam-wlan.network
 	$(INSTALL) -D -m 0644 $(@D)/image/device/60-p2pcam-watchdog.conf \
@@ -88,8 +103,9 @@ define P2PCAM_AGENT_INSTALL_SLOTS
 		$(TARGET_DIR)/usr/libexec/p2pcam/p2pcam-slot
 	$(INSTALL) -D -m 0644 $(@D)/image/update/offer.jsonl \
 		$(TARGET_DIR)/usr/share/p2pcam/offer.jsonl
-	$(INSTALL) -D -m 0644 $(@D)/image/update/p2pcam-slot.service \
-		$(TARGET_DIR)/usr/lib/systemd/system/p2pcam-slot.service
+	$(INSTALL) -m 0644 $(@D)/image/update/p2pcam-slot.service \
+		$(@D)/image/update/p2pcam-slot-failed.service \
+		$(TARGET_DIR)/usr/lib/systemd/system/
 endef
 P2PCAM_AGENT_POST_INSTALL_TARGET_HOOKS += P2PCAM_AGENT_INSTALL_SLOTS
 endif

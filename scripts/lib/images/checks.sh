@@ -25,14 +25,14 @@ check_all() {
     check_style
     say "kas files"
     "$IMAGE_TOOLS/bin/python" scripts/lib/images/kas_files.py meta-p2pcam/kas/*.yml
+    # What was built here last, if there is one, reads configurations and answers the health check's offer.
+    if [ -z "${AGENT_UNDER_TEST:-}" ] && [ -x target/debug/p2pcam-agent ]; then
+        export AGENT_UNDER_TEST=$PWD/target/debug/p2pcam-agent
+    fi
     say "Configurations of boards"
     python3 scripts/lib/images/boards.py
     check_kconfig
     say "First boot, health check, flashing"
-    # What was built here last, if there is one, answers the health check's offer.
-    if [ -z "${AGENT_UNDER_TEST:-}" ] && [ -x target/debug/p2pcam-agent ]; then
-        export AGENT_UNDER_TEST=$PWD/target/debug/p2pcam-agent
-    fi
     scripts/lib/images/test-device
     scripts/lib/images/test-flash
 }

@@ -3,6 +3,7 @@
 Symbols of Buildroot itself are unknown here: `check-images --buildroot` looks at those.
 """
 
+import fnmatch
 import hashlib
 import os
 import re
@@ -71,8 +72,26 @@ def package(wrong: list) -> None:
                 wrong.append(f"p2pcam-agent.hash: {rest[1]} has sha256 {have}")
 
 
+# U-Boot's options stand in fragments of each board here, and no defconfig is for the Raspberry Pi 5.
+YOCTO_ALONE = {"u-boot.cfg", "raspberrypi5.cfg"}
+
+
+def used(wrong: list) -> None:
+    """Everything that images share is installed, mounted or built in by this tree."""
+    text = "\n".join(p.read_text() for p in EXTERNAL.rglob("*") if p.is_file() and p.suffix != ".md")
+    patterns = re.findall(r"image/([\w-]+/[\w.*-]+)", text)
+    for path in sorted((TREE / "image").glob("*/*")):
+        name = f"{path.parent.name}/{path.name}"
+        # Boards are named by BR2_PACKAGE_P2PCAM_AGENT_BOARD.
+        if path.parent.name == "boards" or path.name in YOCTO_ALONE:
+            continue
+        if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+            wrong.append(f"image/{name} is not in any image of Buildroot")
+
+
 def main() -> None:
     wrong: list = []
+    used(wrong)
     config = menus(wrong)
     defconfigs = sorted((EXTERNAL / "configs").glob("*_defconfig"))
     for path in defconfigs:

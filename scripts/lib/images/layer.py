@@ -32,6 +32,8 @@ import bb.fetch2  # noqa: E402
 import bb.parse  # noqa: E402
 import bb.siggen  # noqa: E402
 
+import sources as tree_sources  # noqa: E402
+
 # As in bitbake.conf.
 CONFIGURATION = {
     "PN": "${@bb.parse.vars_from_file(d.getVar('FILE', False), d)[0]}",
@@ -160,6 +162,22 @@ def licence(path: Path, data, findings: Findings) -> None:
             findings.say(path, f"the licence text {file} has md5={have}")
 
 
+def complete(path: Path, data, findings: Findings) -> None:
+    """Recipes that build a program take all that it is made of, and unit tests leave the program itself out."""
+    folder = data.getVar("CARGO_SRC_DIR")
+    if not folder:
+        return
+    for line in tree_sources.missing(TREE, folder, words(data.getVar("P2PCAM_FILES"))):
+        findings.say(path, line)
+    if bb.data.inherits_class("ptest-cargo", data):
+        # As bb.build sets it for the task.
+        task = bb.data.createCopy(data)
+        task.setVar("OVERRIDES", f"task-compile-ptest-cargo:{data.getVar('OVERRIDES', False)}")
+        left = words(task.getVar("CARGO_BUILD_FLAGS"))
+        if "--bin" in left or data.getVar("PN") in left:
+            findings.say(path, f"tests are built with {' '.join(left)}: ptest-cargo would run the program as a test")
+
+
 def version(path: Path, data, findings: Findings) -> None:
     manifest = (TREE / "Cargo.toml").read_text()
     if path.suffix == ".bb" and "_" in path.stem:
@@ -245,6 +263,7 @@ def main() -> None:
                     findings.say(path, f"{crates} crates, Cargo.lock has {lock}")
                 licence(path, data, findings)
                 version(path, data, findings)
+                complete(path, data, findings)
                 if path.suffix == ".bb" and data.getVar("do_install"):
                     into = root / machine
                     into.mkdir(parents=True, exist_ok=True)

@@ -136,7 +136,24 @@ check_oe_graph() {
         [ -d "$OE_SOURCES/${OE_MACHINES[$machine]:?is no machine of this layer}" ] || continue
         say "BitBake: the image's tasks on $machine"
         (cd "$OE_BUILD" && MACHINE=$machine oe_run bitbake -g p2pcam-image p2pcam-bundle)
+        check_oe_boot_files "$machine"
     done
+}
+
+# check_oe_boot_files MACHINE: the disk is made after what its boot partition holds; the tools that mark slots come with
+# the image. By the graph that BitBake wrote last.
+check_oe_boot_files() {
+    local graph=$OE_BUILD/task-depends.dot task
+    case $1 in
+        raspberrypi*) set -- rpi-u-boot-scr.do_deploy u-boot.do_deploy rpi-bootfiles.do_deploy ;;
+        rock-5b | radxa-*) set -- u-boot.do_deploy ;;
+        *) return ;;
+    esac
+    # A script that only the graph leads to through another task would do too, but each is named by do_image_wic itself.
+    for task; do
+        grep -qF "\"p2pcam-image.do_image_wic\" -> \"$task\"" "$graph" || die "do_image_wic does not wait for $task."
+    done
+    grep -qF '"p2pcam-image.do_rootfs" -> "libubootenv.do_package_write_' "$graph" || die "fw_setenv is not in the image."
 }
 
 # check_oe_layer FOLDER: Yocto's own judgement of the layer, without its policy file, which changes builds on purpose.

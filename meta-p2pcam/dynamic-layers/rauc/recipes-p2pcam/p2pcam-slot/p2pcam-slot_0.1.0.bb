@@ -16,8 +16,12 @@ do_compile[noexec] = "1"
 
 SYSTEMD_SERVICE:${PN} = "p2pcam-slot.service"
 
+FILES:${PN} += "${systemd_system_unitdir}/p2pcam-slot-failed.service"
+
 do_install() {
     install -D -m 0755 ${S}/image/update/p2pcam-slot ${D}${libexecdir}/p2pcam/p2pcam-slot
     install -D -m 0644 ${S}/image/update/offer.jsonl ${D}${datadir}/p2pcam/offer.jsonl
-    install -D -m 0644 ${S}/image/update/p2pcam-slot.service ${D}${systemd_system_unitdir}/p2pcam-slot.service
+    install -d ${D}${systemd_system_unitdir}
+    install -m 0644 ${S}/image/update/p2pcam-slot.service ${S}/image/update/p2pcam-slot-failed.service \
+        ${D}${systemd_system_unitdir}
 }
