@@ -114,16 +114,19 @@ need_cross() {
     exec {lock}>&-
 }
 
-# cross_cargo COMMAND --package NAME ARGUMENT...: cargo for need_cross's target.
+# cross_cargo COMMAND --package NAME ARGUMENT...: cargo for need_cross's target. CROSS_RUSTFLAGS and CROSS_CFLAGS may hold
+# further arguments of the compilers.
 cross_cargo() {
-    local command=$1 lower=${CROSS_TARGET//-/_} upper
+    local command=$1 lower=${CROSS_TARGET//-/_} upper cflags
     upper=${lower^^}
+    cflags=CROSS_CFLAGS_$CROSS_ARCH
+    cflags="--sysroot=$CROSS_SYSROOT ${!cflags:-} ${CROSS_CFLAGS:-}"
     shift
     env RUSTC="$CROSS_RUSTC" \
         "CARGO_TARGET_${upper}_LINKER=$CROSS_TRIPLE-gcc" \
-        "CARGO_TARGET_${upper}_RUSTFLAGS=-Clink-arg=--sysroot=$CROSS_SYSROOT" \
+        "CARGO_TARGET_${upper}_RUSTFLAGS=-Clink-arg=--sysroot=$CROSS_SYSROOT ${CROSS_RUSTFLAGS:-}" \
         "CC_$lower=$CROSS_TRIPLE-gcc" "CXX_$lower=$CROSS_TRIPLE-g++" "AR_$lower=$CROSS_TRIPLE-ar" \
-        "CFLAGS_$lower=--sysroot=$CROSS_SYSROOT" "CXXFLAGS_$lower=--sysroot=$CROSS_SYSROOT" \
+        "CFLAGS_$lower=$cflags" "CXXFLAGS_$lower=$cflags" \
         "BINDGEN_EXTRA_CLANG_ARGS_$lower=--sysroot=$CROSS_SYSROOT -I$CROSS_SYSROOT/usr/include/$CROSS_TRIPLE" \
         PKG_CONFIG_ALLOW_CROSS=1 "PKG_CONFIG_SYSROOT_DIR_$lower=$CROSS_SYSROOT" "PKG_CONFIG_PATH_$lower=" \
         "PKG_CONFIG_LIBDIR_$lower=$CROSS_SYSROOT/usr/lib/$CROSS_TRIPLE/pkgconfig:$CROSS_SYSROOT/usr/share/pkgconfig" \
