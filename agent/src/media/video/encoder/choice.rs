@@ -94,7 +94,10 @@ impl Choice {
                 Err(why) => missing(way, why.clone()),
             },
             PassThrough => vec![Offer { way, backend: None, why_not: None }],
-            OpenH264 => vec![present(way, Arc::new(Software(VideoCodec::H264)))],
+            OpenH264 => match Software(VideoCodec::H264).built_in() {
+                Ok(()) => vec![present(way, Arc::new(Software(VideoCodec::H264)))],
+                Err(why) => missing(way, why),
+            },
         };
         let mut offers: Vec<_> = order.iter().flat_map(|way| offers_of(*way)).collect();
         for way in [Mpp, M2m, PassThrough, OpenH264] {
