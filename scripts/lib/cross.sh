@@ -39,7 +39,7 @@ cross_rustc() {
     need_debs "$(dpkg --print-architecture)" rustc-web
     mapfile -t packages < <(for name in rustc-web 'libstd-rust-web*' 'libllvm*' 'libffi*' 'libedit*' libbsd0 libmd0 \
         'libtinfo*' libxml2 'libicu*' 'liblzma*' 'libz3*' zlib1g libzstd1; do debs_named "$name" "${DEBS[@]}"; done)
-    cross_std
+    cross_std "$(debs_named rustc-web "${packages[@]}" | sed 's/.*rustc-web_//; s/_.*//')"
     mapfile -t -O "${#packages[@]}" packages < <(debs_named libstd-rust-web-dev "${DEBS[@]}")
     key=$(printf '%s\n' "${packages[@]##*/}" | sha256sum | cut -c1-16)
     folder=$CACHE/cross/rustc-$key
@@ -54,16 +54,17 @@ cross_rustc() {
     CROSS_RUSTC=$folder/rustc
 }
 
-# Sets DEBS so that Rust's standard library for the target is in it.
+# cross_std VERSION: sets DEBS so that Rust's standard library for the target is in it, which must be of the very version
+# that rustc has.
 cross_std() {
     local name hash
     read -r name hash <<<"$CROSS_STD"
     # Fills the list of what there is.
     need_debs "$CROSS_ARCH" libc6
     case $name in
-        *_"$CROSS_ARCH".deb) need_deb_by_hash "$CROSS_ARCH" pool/updates/main/r/rustc-web "$name" "$hash" && return ;;
+        *_"$1_$CROSS_ARCH".deb) need_deb_by_hash "$CROSS_ARCH" pool/updates/main/r/rustc-web "$name" "$hash" && return ;;
     esac
-    need_debs "$CROSS_ARCH" libstd-rust-web-dev
+    need_debs "$CROSS_ARCH" "libstd-rust-web-dev=$1"
 }
 
 # cross_rustc_wrapper FOLDER LATER: a program that starts the rustc of a folder (whose name will be LATER) with its
