@@ -41,8 +41,16 @@ release_tree() {
     (cd "$folder" && rm -rf $RELEASE_LEFT_OUT)
     # Buildroot fetches no crates where it finds this folder.
     mkdir -p "$folder/.cargo"
-    (cd "$folder" && cargo vendor --quiet --locked --versioned-dirs VENDOR >.cargo/config.toml) ||
+    (cd "$folder" && cargo vendor --quiet --locked --versioned-dirs VENDOR) ||
         die "The crates could not be fetched; cargo's words above say why."
+    cat >"$folder/.cargo/config.toml" <<-'END'
+		# The crates are here; cargo asks no network.
+		[source.crates-io]
+		replace-with = "vendored"
+
+		[source.vendored]
+		directory = "VENDOR"
+	END
 }
 
 # release_tarball COMMIT FILE: sorted, of nobody, as old as the commit, packed in a way that does not depend on this
