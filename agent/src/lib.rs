@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod config;
+#[cfg(feature = "hub")]
 pub mod hub;
 pub mod media;
 pub mod session;

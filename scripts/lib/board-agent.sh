@@ -7,26 +7,25 @@ BOARD_UNIT=p2pcam-agent.service
 
 # board_build_agent [tests]: sets BOARD_AGENT to the agent's program, and with `tests` BOARD_TESTS to the tests'.
 board_build_agent() {
-    if [ -n "${P2PCAM_BOARD_AGENT:-}" ] && [ $# -eq 0 ]; then
+    if [ -n "${P2PCAM_BOARD_AGENT:-}" ]; then
         BOARD_AGENT=$P2PCAM_BOARD_AGENT
         [ -x "$BOARD_AGENT" ] || die "P2PCAM_BOARD_AGENT names no program: $BOARD_AGENT"
-        return
+        [ $# -gt 0 ] || return 0
+        need_cross $BOARD_TARGET
+    else
+        need_cross $BOARD_TARGET
+        say "Building the agent for the board."
+        cross_agent board
+        BOARD_AGENT=$CROSS_AGENT
     fi
-    need_cross $BOARD_TARGET
-    mkdir -p target/boards
-    say "Building the agent for the board."
-    board_cargo --package p2pcam-agent --bin p2pcam-agent
-    BOARD_AGENT=$(board_built bin p2pcam-agent)
     [ "${1:-}" = tests ] || return 0
+    mkdir -p target/boards
     say "Building the board tests."
     # A command of its own: one that builds tests takes in the test dependencies of all packages named with it.
-    board_cargo --package p2pcam-board-tests --test on-board
+    cross_cargo build --package p2pcam-board-tests --test on-board --profile board \
+        --message-format=json-render-diagnostics >target/boards/cargo.json ||
+        die "They could not be built; cargo's words above say why."
     BOARD_TESTS=$(board_built test on-board)
-}
-
-board_cargo() {
-    cross_cargo build "$@" --profile board --message-format=json-render-diagnostics >target/boards/cargo.json ||
-        die "It could not be built; cargo's words above say why."
 }
 
 # board_built KIND NAME: where cargo left a program.

@@ -3,17 +3,19 @@
 # board's architecture unpacked into a folder, and a rustc that has the target's standard library.
 # Needs deps.sh, debs.sh and rust.sh; run from the top of the source tree.
 
-# The libraries that the agent is linked against on a board. FFmpeg's are left out, and with them the agent's feature
-# `ffmpeg`: cameras play no files, and its libraries alone are larger than the agent.
-CROSS_LIBRARIES='libc6-dev libasound2-dev libvpx-dev'
-CROSS_FEATURES=--no-default-features
+# CROSS_LIBRARIES, CROSS_FEATURES
+# shellcheck source=scripts/lib/cross.conf
+. scripts/lib/cross.conf
 
-# cross_target TARGET: sets CROSS_TARGET, CROSS_ARCH (Debian's word) and CROSS_TRIPLE (GNU's word), or says which there are.
+# cross_target TARGET: sets CROSS_TARGET, CROSS_ARCH (Debian's word), CROSS_TRIPLE (GNU's word) and CROSS_QEMU (its
+# emulator), or says which targets there are.
 cross_target() {
     CROSS_TARGET=$1
+    # Read by those who call this.
+    # shellcheck disable=SC2034
     case $1 in
-        aarch64-unknown-linux-gnu) CROSS_ARCH=arm64 CROSS_TRIPLE=aarch64-linux-gnu ;;
-        armv7-unknown-linux-gnueabihf) CROSS_ARCH=armhf CROSS_TRIPLE=arm-linux-gnueabihf ;;
+        aarch64-unknown-linux-gnu) CROSS_ARCH=arm64 CROSS_TRIPLE=aarch64-linux-gnu CROSS_QEMU=qemu-aarch64 ;;
+        armv7-unknown-linux-gnueabihf) CROSS_ARCH=armhf CROSS_TRIPLE=arm-linux-gnueabihf CROSS_QEMU=qemu-arm ;;
         *) die "There is no cross build for $1." "There is: aarch64-unknown-linux-gnu, armv7-unknown-linux-gnueabihf." ;;
     esac
 }
@@ -37,7 +39,7 @@ cross_rustc() {
     need_debs "$(dpkg --print-architecture)" rustc-web
     mapfile -t packages < <(for name in rustc-web 'libstd-rust-web*' 'libllvm*' 'libffi*' 'libedit*' libbsd0 libmd0 \
         'libtinfo*' libxml2 'libicu*' 'liblzma*' 'libz3*' zlib1g libzstd1; do debs_named "$name" "${DEBS[@]}"; done)
-    need_debs "$CROSS_ARCH" libstd-rust-web-dev
+    cross_std "$(debs_named rustc-web "${packages[@]}" | sed 's/.*rustc-web_//; s/_.*//')"
     mapfile -t -O "${#packages[@]}" packages < <(debs_named libstd-rust-web-dev "${DEBS[@]}")
     key=$(printf '%s\n' "${packages[@]##*/}" | sha256sum | cut -c1-16)
     folder=$CACHE/cross/rustc-$key
@@ -50,6 +52,19 @@ cross_rustc() {
         mv "$folder.new" "$folder"
     fi
     CROSS_RUSTC=$folder/rustc
+}
+
+# cross_std VERSION: sets DEBS so that Rust's standard library for the target is in it, which must be of the very version
+# that rustc has.
+cross_std() {
+    local name hash
+    read -r name hash <<<"$CROSS_STD"
+    # Fills the list of what there is.
+    need_debs "$CROSS_ARCH" libc6
+    case $name in
+        *_"$1_$CROSS_ARCH".deb) need_deb_by_hash "$CROSS_ARCH" pool/updates/main/r/rustc-web "$name" "$hash" && return ;;
+    esac
+    need_debs "$CROSS_ARCH" "libstd-rust-web-dev=$1"
 }
 
 # cross_rustc_wrapper FOLDER LATER: a program that starts the rustc of a folder (whose name will be LATER) with its
@@ -100,18 +115,34 @@ need_cross() {
     exec {lock}>&-
 }
 
-# cross_cargo COMMAND --package NAME ARGUMENT...: cargo for need_cross's target.
+# cross_cargo COMMAND --package NAME ARGUMENT...: cargo for need_cross's target. CROSS_RUSTFLAGS and CROSS_CFLAGS may hold
+# further arguments of the compilers.
 cross_cargo() {
-    local command=$1 lower=${CROSS_TARGET//-/_} upper
+    local command=$1 lower=${CROSS_TARGET//-/_} upper cflags
     upper=${lower^^}
+    cflags=CROSS_CFLAGS_$CROSS_ARCH
+    cflags="--sysroot=$CROSS_SYSROOT ${!cflags:-} ${CROSS_CFLAGS:-}"
     shift
     env RUSTC="$CROSS_RUSTC" \
         "CARGO_TARGET_${upper}_LINKER=$CROSS_TRIPLE-gcc" \
-        "CARGO_TARGET_${upper}_RUSTFLAGS=-Clink-arg=--sysroot=$CROSS_SYSROOT" \
+        "CARGO_TARGET_${upper}_RUSTFLAGS=-Clink-arg=--sysroot=$CROSS_SYSROOT ${CROSS_RUSTFLAGS:-}" \
         "CC_$lower=$CROSS_TRIPLE-gcc" "CXX_$lower=$CROSS_TRIPLE-g++" "AR_$lower=$CROSS_TRIPLE-ar" \
-        "CFLAGS_$lower=--sysroot=$CROSS_SYSROOT" "CXXFLAGS_$lower=--sysroot=$CROSS_SYSROOT" \
+        "CFLAGS_$lower=$cflags" "CXXFLAGS_$lower=$cflags" \
         "BINDGEN_EXTRA_CLANG_ARGS_$lower=--sysroot=$CROSS_SYSROOT -I$CROSS_SYSROOT/usr/include/$CROSS_TRIPLE" \
         PKG_CONFIG_ALLOW_CROSS=1 "PKG_CONFIG_SYSROOT_DIR_$lower=$CROSS_SYSROOT" "PKG_CONFIG_PATH_$lower=" \
         "PKG_CONFIG_LIBDIR_$lower=$CROSS_SYSROOT/usr/lib/$CROSS_TRIPLE/pkgconfig:$CROSS_SYSROOT/usr/share/pkgconfig" \
-        cargo "$command" --locked --target "$CROSS_TARGET" $CROSS_FEATURES "$@"
+        cargo "$command" --locked --target "$CROSS_TARGET" "$@"
+}
+
+# cross_agent PROFILE ARGUMENT...: builds the agent for need_cross's target; sets CROSS_AGENT to the program.
+cross_agent() {
+    local profile=$1
+    shift
+    # Features and their names hold no blanks.
+    # shellcheck disable=SC2086
+    cross_cargo build --package p2pcam-agent --bin p2pcam-agent --profile "$profile" $CROSS_FEATURES "$@" ||
+        die "It could not be built; cargo's words above say why."
+    # Read by those who call this.
+    # shellcheck disable=SC2034
+    CROSS_AGENT=${CARGO_TARGET_DIR:-target}/$CROSS_TARGET/$profile/p2pcam-agent
 }

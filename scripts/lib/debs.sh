@@ -97,6 +97,20 @@ need_debs_alone() {
     exec {lock}>&-
 }
 
+# need_deb_by_hash ARCH POOL NAME SHA256: fetches one file of the security archive for an architecture whose list of it cannot
+# be had; sets DEBS to it. Fails if the list was there.
+need_deb_by_hash() {
+    local folder=$CACHE/debs/$1 file
+    [ -e "$folder/no-security" ] || return 1
+    file=$folder/cache/archives/$3
+    if ! sha256sum --status --check - <<<"$4  $file" 2>/dev/null; then
+        say "Fetching $3."
+        APT_CONFIG=$folder/apt.conf /usr/lib/apt/apt-helper -q download-file "$(debs_mirror)-security/$2/$3" "$file" "SHA256:$4" ||
+            die "$3 could not be fetched, or is another one than it was: see scripts/lib/cross.conf."
+    fi
+    DEBS=("$file")
+}
+
 # debs_refresh ARCH FOLDER: reads the package lists, unless they are young.
 debs_refresh() {
     local arch=$1 folder=$2
@@ -104,7 +118,14 @@ debs_refresh() {
     say "Reading Debian's package lists for $arch."
     # The configuration to come must not be the one that it is made from.
     APT_CONFIG='' debs_configure "$arch" "$folder"
-    apt-get -qq -o Acquire::Retries=3 update || die "The package lists could not be fetched; apt's words above say why."
+    rm -f "$folder/no-security"
+    if ! apt-get -qq -o Acquire::Retries=3 update; then
+        # The security archive's lists of seldom architectures are at times not those that its signature is for.
+        say "Trying it without the security archive."
+        touch "$folder/no-security"
+        sed -i '/-security main$/d' "$folder/sources.list"
+        apt-get -qq -o Acquire::Retries=3 update || die "The package lists could not be fetched; apt's words above say why."
+    fi
     touch "$folder/fresh"
 }
 

@@ -1,12 +1,19 @@
 //! What each command does: load the configuration, start the log, call the library, say how it ended.
 
+#[cfg(feature = "hub")]
 mod announce;
 mod check;
 pub mod cli;
 mod config;
 mod devices;
+#[cfg(feature = "hub")]
+mod embedded;
 mod gpio;
+#[cfg(feature = "hub")]
 mod hub;
+#[cfg(not(feature = "hub"))]
+mod hub_absent;
+#[cfg(feature = "hub")]
 mod link;
 mod run;
 mod server;
@@ -20,6 +27,8 @@ use p2pcam_agent::{
 };
 
 use cli::{Cli, Command};
+#[cfg(not(feature = "hub"))]
+use hub_absent::{embedded, hub, link};
 
 /// EX_CONFIG of sysexits(3): a unit file can tell it from other failures (`RestartPreventExitStatus=78`).
 const EXIT_CONFIG: u8 = 78;

@@ -6,7 +6,6 @@ use anyhow::Context;
 use p2pcam_agent::{
     board::{Board, Gpio, Hotplug},
     config::{Config, LinkKind, SignalingConfig},
-    hub::{self, DeviceId, Hub},
     media::{
         audio::{AudioPipeline, TalkBack},
         video::VideoPipeline,
@@ -18,7 +17,7 @@ use p2pcam_agent::{
 use tokio::task::JoinHandle;
 use tracing::info;
 
-use super::{announce, server::Server};
+use super::{embedded, server::Server};
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config, show_link: bool) -> anyhow::Result<()> {
@@ -77,13 +76,7 @@ async fn open_link(
     let metrics = || server.metrics.register(link::LinkMetrics::register);
     match kind {
         LinkKind::Embedded => {
-            let (secrets, created) = hub::secrets::load_or_create(&config.device.resolved_state_dir())?;
-            let hub = Hub::new(&config.hub, secrets, &server.metrics)?;
-            let device = DeviceId::new(id.clone()).with_context(|| format!("device id {id:?} is not one"))?;
-            let link = hub.attach_local(device);
-            let bound = hub.bind()?;
-            announce::viewer_links(&hub.links(), bound.fingerprint(), created || show_link, what);
-            let serving = tokio::spawn(bound.serve(server.stop.clone()));
+            let (link, serving) = embedded::start(config, server, show_link, what)?;
             Ok((link, Some(serving)))
         }
         LinkKind::Stdio => Ok((link::stdio::start(metrics())?, None)),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Config, LineSpec, NightMode, Place, Problem, VideoEncoderSpec, VideoSourceSpec, device::is_device_id,
-    problem::nearest,
+    Config, LineSpec, LinkKind, NightMode, Place, Problem, VideoEncoderSpec, VideoSourceSpec,
+    device::is_device_id, problem::nearest,
 };
 
 /// Allowed numbers of a key: `min..=max`, even ones only where `even`.
@@ -53,6 +53,12 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
         "video.encoder" => {
             choice(value, &["auto", "mpp", "m2m", "passthrough", "openh264"], &["m2m:/dev/videoN"])
                 .and_then(|()| VideoEncoderSpec::parse(value).map(drop).map_err(|error| error.to_string()))
+                .and_then(|()| match value {
+                    "openh264" if !cfg!(feature = "openh264") => {
+                        Err("this agent was built without the feature openh264: give auto".into())
+                    }
+                    _ => Ok(()),
+                })
         }
         "audio.source" => choice(value, &["auto", "tone", "none"], &["file:PATH", "alsa:DEVICE"]),
         "audio.sink" => choice(value, &["auto", "log", "none"], &["alsa:DEVICE"]),
@@ -157,6 +163,13 @@ pub(super) fn together(config: &Config, place: impl Fn(&str) -> Place) -> Vec<Pr
             "gpio.ir_cut",
             format!("`gpio.ir_cut` names {} lines", gpio.ir_cut.len()),
             "give one line (a level) or two (pulses)",
+        );
+    }
+    if !cfg!(feature = "hub") && config.signaling.kind() == Ok(LinkKind::Embedded) {
+        refuse(
+            "signaling.link",
+            "`signaling.link` is \"embedded\", and this agent was built without the feature hub".into(),
+            "give stdio, unix:PATH, or the URL of a hub elsewhere: wss://HOST",
         );
     }
     let hub = &config.hub;

@@ -41,7 +41,7 @@ P2PCAM_AGENT_CARGO_ENV = \
 	HOST_CXX="$(HOSTCXX)" \
 	PKG_CONFIG_ALLOW_CROSS=1
 
-P2PCAM_AGENT_CARGO_BUILD_OPTS = --no-default-features --bin p2pcam-agent
+P2PCAM_AGENT_CARGO_BUILD_OPTS = --no-default-features --features standard --bin p2pcam-agent
 
 ifeq ($(BR2_PACKAGE_P2PCAM_AGENT_FFMPEG),y)
 P2PCAM_AGENT_DEPENDENCIES += ffmpeg

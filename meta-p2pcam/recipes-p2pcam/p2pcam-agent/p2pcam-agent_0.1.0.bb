@@ -17,7 +17,7 @@ inherit cargo cargo-update-recipe-crates pkgconfig ptest-cargo systemd update-rc
 # A member of a workspace, whose lock file lies above it.
 CARGO_SRC_DIR = "agent"
 CARGO_LOCK_PATH = "${S}/Cargo.lock"
-CARGO_BUILD_FLAGS += "--no-default-features --bin p2pcam-agent"
+CARGO_BUILD_FLAGS += "--no-default-features --features standard --bin p2pcam-agent"
 
 # Optional parts are features of agent/Cargo.toml, or libraries that the agent opens at run time.
 PACKAGECONFIG ??= ""

@@ -10,7 +10,7 @@ use zune_jpeg::{
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
-use super::{PixelFormat, decoder::packed};
+use super::PixelFormat;
 
 /// Why a picture cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,6 +187,15 @@ fn semi_planar(luma: Rows<'_>, chroma: Rows<'_>, v_first: bool) -> Planes {
     }
     let [u, v] = if v_first { [second, first] } else { [first, second] };
     [luma.packed(), u.into(), v.into()]
+}
+
+/// A plane without the padding between its rows.
+pub fn packed(plane: &[u8], stride: usize, width: usize, height: usize) -> Bytes {
+    let mut packed = Vec::with_capacity(width * height);
+    for row in plane.chunks(stride.max(1)).take(height) {
+        packed.extend_from_slice(&row[..width.min(row.len())]);
+    }
+    packed.into()
 }
 
 /// Where a conversion writes to.

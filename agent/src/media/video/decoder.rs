@@ -1,10 +1,9 @@
 //! Decodes pass-through H.264 for viewers of another codec. In decoding order, so without B-frames.
 
 use anyhow::Context;
-use bytes::Bytes;
 use openh264::{decoder::Decoder, formats::YUVSource};
 
-use super::{AccessUnit, RawFrame};
+use super::{AccessUnit, RawFrame, convert::packed};
 
 /// An OpenH264 decoder.
 pub struct H264Decoder(Decoder);
@@ -34,13 +33,4 @@ impl H264Decoder {
         let frame = RawFrame { width, height, planes, captured, dequeued, copies: 1 };
         Ok(frame.is_whole().then_some(frame))
     }
-}
-
-/// A plane without the padding between its rows.
-pub fn packed(plane: &[u8], stride: usize, width: usize, height: usize) -> Bytes {
-    let mut packed = Vec::with_capacity(width * height);
-    for row in plane.chunks(stride.max(1)).take(height) {
-        packed.extend_from_slice(&row[..width.min(row.len())]);
-    }
-    packed.into()
 }

@@ -7,6 +7,7 @@ mod capture;
 mod channel;
 mod closer;
 pub mod convert;
+#[cfg_attr(not(feature = "openh264"), path = "decoder_absent.rs")]
 pub mod decoder;
 mod device_frame;
 pub mod encoder;

@@ -102,7 +102,8 @@ impl VideoPipeline {
         let kilobits = |kbps: u32| Bitrate(kbps.saturating_mul(1000));
         let bounds = Bounds {
             adapt: config.adapt,
-            sub: config.sub_stream == SubStream::Auto,
+            // Boards with one encoder make the smaller picture in software.
+            sub: config.sub_stream == SubStream::Auto && Software(VideoCodec::H264).built_in().is_ok(),
             max: kilobits(config.bitrate_kbps),
             min: kilobits(config.min_bitrate_kbps),
         };
@@ -142,7 +143,10 @@ impl VideoPipeline {
 
     /// The codecs that viewers can have, best first.
     pub fn codecs(&self) -> Vec<VideoCodec> {
-        CODECS.to_vec()
+        CODECS
+            .into_iter()
+            .filter(|&codec| codec == VideoCodec::H264 || Software(codec).built_in().is_ok())
+            .collect()
     }
 
     /// How long pictures take; sessions add their stages.

@@ -5,7 +5,7 @@ use aes::{
     cipher::{InnerIvInit, KeyInit, StreamCipherCore},
 };
 use ctr::{CtrCore, flavors::Ctr128BE};
-use hmac::{Hmac, KeyInit as _, Mac};
+use hmac::{Hmac, Mac};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;

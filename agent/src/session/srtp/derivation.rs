@@ -2,7 +2,7 @@
 
 use aes::{
     Aes128, Aes256, Block,
-    cipher::{BlockEncrypt, KeyInit},
+    cipher::{BlockCipherEncrypt, KeyInit},
 };
 use rtc::crypto::SecretVec;
 

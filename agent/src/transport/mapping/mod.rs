@@ -17,6 +17,7 @@ pub mod pcp;
 mod router;
 mod speak;
 mod types;
+#[cfg_attr(not(feature = "upnp"), path = "upnp_absent.rs")]
 mod upnp;
 
 use std::net::SocketAddr;

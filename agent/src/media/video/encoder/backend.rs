@@ -2,8 +2,13 @@
 
 use std::fmt;
 
-use super::{EncoderKind, EncoderSettings, MppEncoder, MppInfo, OpenH264Encoder, Vp8Encoder};
+use super::{EncoderKind, EncoderSettings, MppEncoder, MppInfo};
 use crate::media::video::{PixelFormat, VideoCodec, VideoEncoder};
+
+/// In logs and metrics, and the feature that it is built in by.
+pub(super) const OPENH264: &str = "openh264";
+/// In logs and metrics.
+pub(super) const LIBVPX: &str = "libvpx-vp8";
 
 /// Opens encoders of one kind, as often as need be.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -23,11 +28,22 @@ pub trait Backend: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Software(pub VideoCodec);
 
+impl Software {
+    /// Nothing, or why this agent has no such encoder.
+    pub fn built_in(self) -> Result<(), String> {
+        let (there, feature) = match self.0 {
+            VideoCodec::H264 => (cfg!(feature = "openh264"), OPENH264),
+            VideoCodec::Vp8 => (cfg!(feature = "vp8"), "vp8"),
+        };
+        if there { Ok(()) } else { Err(format!("this agent was built without the feature {feature}")) }
+    }
+}
+
 impl Backend for Software {
     fn name(&self) -> &'static str {
         match self.0 {
-            VideoCodec::H264 => OpenH264Encoder::NAME,
-            VideoCodec::Vp8 => Vp8Encoder::NAME,
+            VideoCodec::H264 => OPENH264,
+            VideoCodec::Vp8 => LIBVPX,
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Found {
     pub mpp: Result<Arc<dyn Backend>, String>,
     /// The V4L2 encoders, at least one, or why there is none.
     pub m2m: Result<Vec<Arc<dyn Backend>>, String>,
+    /// Whether OpenH264 is built in, or why not.
+    pub software: Result<(), String>,
     /// What is known of the board.
     pub board: Option<&'static BoardModel>,
 }
@@ -94,7 +96,10 @@ impl Choice {
                 Err(why) => missing(way, why.clone()),
             },
             PassThrough => vec![Offer { way, backend: None, why_not: None }],
-            OpenH264 => vec![present(way, Arc::new(Software(VideoCodec::H264)))],
+            OpenH264 => match &found.software {
+                Ok(()) => vec![present(way, Arc::new(Software(VideoCodec::H264)))],
+                Err(why) => missing(way, why.clone()),
+            },
         };
         let mut offers: Vec<_> = order.iter().flat_map(|way| offers_of(*way)).collect();
         for way in [Mpp, M2m, PassThrough, OpenH264] {
@@ -153,13 +158,14 @@ impl Choice {
         self.offers.iter().find(usable).is_some_and(|offer| offer.way == Way::PassThrough)
     }
 
-    /// The place of what is in effect in [`Self::offers`], if the source gives H.264 (`encoded`) or raw pictures.
-    fn chosen(&self, encoded: bool) -> usize {
+    /// The place of what is in effect in [`Self::offers`], if the source gives H.264 (`encoded`) or raw pictures. None if
+    /// nothing can be had, as in a build without software encoders.
+    fn chosen(&self, encoded: bool) -> Option<usize> {
         let is_it = |offer: &Offer| match encoded {
             true => offer.way == Way::PassThrough,
             false => offer.backend.is_some(),
         };
-        self.offers.iter().position(is_it).unwrap_or(0)
+        self.offers.iter().position(is_it)
     }
 
     /// All ways, each with whether it is the one in effect and why, or why not; the one in effect first.
@@ -169,7 +175,7 @@ impl Choice {
             .offers
             .iter()
             .enumerate()
-            .map(|(place, offer)| match place == chosen {
+            .map(|(place, offer)| match Some(place) == chosen {
                 true => (offer.clone(), true, self.because(offer, encoded)),
                 false => (offer.clone(), false, self.why_not(offer, encoded)),
             })
@@ -220,9 +226,12 @@ impl Choice {
     pub fn line(&self, encoded: bool) -> String {
         let verdicts = self.verdicts(encoded);
         let mut line = String::from("video encoder: ");
-        for (place, (offer, _, why)) in verdicts.iter().enumerate() {
+        if !verdicts.iter().any(|(_, chosen, _)| *chosen) {
+            line += "none";
+        }
+        for (offer, chosen, why) in &verdicts {
             let words = offer.words();
-            if place == 0 {
+            if *chosen {
                 line += &format!("{words} because {why}");
             } else if offer.backend.is_none() {
                 line += &format!("; not {words}: {why}");

@@ -39,6 +39,7 @@ fn found(mpp: bool, m2m: bool) -> Found {
     Found {
         mpp: if mpp { Ok(device("mpp")) } else { Err("no /dev/mpp_service".into()) },
         m2m: if m2m { Ok(vec![device("m2m")]) } else { Err("no V4L2 device encodes H.264".into()) },
+        software: Ok(()),
         board: None,
     }
 }
@@ -166,4 +167,20 @@ fn the_list_says_of_each_way_what_it_is_for() {
     assert_eq!(rows[0], ("m2m (/dev/x)".into(), true, "it is the first in hardware"));
     assert_eq!(rows[1], ("mpp".into(), false, "no /dev/mpp_service"));
     assert_eq!(rows[3], ("openh264 (software)".into(), false, "stands in if those before it fail"));
+}
+
+#[test]
+fn a_build_without_software_says_that_nothing_encodes() {
+    let without = Found { software: Err("it was left out".into()), ..found(false, false) };
+    let choice = Choice::decide(&VideoEncoderSpec::Auto, without);
+    assert!(choice.verdicts(false).iter().all(|(_, chosen, _)| !chosen));
+    assert_eq!(
+        choice.line(false),
+        "video encoder: none; not mpp: no /dev/mpp_service; not m2m: no V4L2 device encodes H.264; \
+         not pass-through: the source gives raw pictures; not openh264: it was left out"
+    );
+    assert!(
+        choice.line(true).starts_with("video encoder: pass-through because"),
+        "a camera's own H.264 still is"
+    );
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Backend, BoardModel, Found, Mpp, MppCodec, MppEncoder, m2m};
-use crate::config::VideoEncoderSpec;
+use super::{Backend, BoardModel, Found, Mpp, MppCodec, MppEncoder, Software, m2m};
+use crate::{config::VideoEncoderSpec, media::video::VideoCodec};
 
 impl Found {
     /// What there is. Of V4L2 devices only the one that `video.encoder` names, if it names one.
@@ -27,6 +27,6 @@ impl Found {
             }
             (Err(why), _) => Err(why),
         };
-        Self { mpp, m2m, board }
+        Self { mpp, m2m, software: Software(VideoCodec::H264).built_in(), board }
     }
 }

@@ -9,10 +9,17 @@ mod lineup;
 pub mod m2m;
 mod model;
 mod mpp;
+#[cfg(feature = "openh264")]
 mod openh264;
+#[cfg(feature = "vp8")]
 mod vp8;
+#[cfg(feature = "vp8")]
 mod vpx;
 
+#[cfg(feature = "openh264")]
+pub use self::openh264::OpenH264Encoder;
+#[cfg(feature = "vp8")]
+pub use self::vp8::Vp8Encoder;
 pub use self::{
     backend::{Backend, Mpp, Software},
     choice::{Choice, Found, Offer, Way},
@@ -20,8 +27,6 @@ pub use self::{
     lineup::{Lineup, Next},
     model::BoardModel,
     mpp::{MppCodec, MppEncoder, MppError, MppInfo, MppStream, MppUnit, NotHere},
-    openh264::OpenH264Encoder,
-    vp8::Vp8Encoder,
 };
 #[cfg(test)]
 pub(crate) use vpx::VpxDecoder;
@@ -83,23 +88,29 @@ pub fn encoders(spec: &VideoEncoderSpec) -> Vec<EncoderInfo> {
         chosen,
         reason,
     });
+    let built_in = Software(VideoCodec::Vp8).built_in();
     let vp8 = EncoderInfo {
         name: Software(VideoCodec::Vp8).words(),
         codec: VideoCodec::Vp8,
         kind: EncoderKind::Software,
-        there: true,
-        chosen: true,
-        reason: "for viewers without H.264".into(),
+        there: built_in.is_ok(),
+        chosen: built_in.is_ok(),
+        reason: built_in.err().unwrap_or("for viewers without H.264".into()),
     };
     h264.chain([vp8]).collect()
 }
 
 /// Opens the software encoder of a codec.
 pub fn open_encoder(codec: VideoCodec, settings: &EncoderSettings) -> anyhow::Result<Box<dyn VideoEncoder>> {
-    Ok(match codec {
-        VideoCodec::H264 => Box::new(OpenH264Encoder::new(settings)?),
-        VideoCodec::Vp8 => Box::new(Vp8Encoder::new(settings)?),
-    })
+    Software(codec).built_in().map_err(anyhow::Error::msg)?;
+    match codec {
+        #[cfg(feature = "openh264")]
+        VideoCodec::H264 => Ok(Box::new(OpenH264Encoder::new(settings)?)),
+        #[cfg(feature = "vp8")]
+        VideoCodec::Vp8 => Ok(Box::new(Vp8Encoder::new(settings)?)),
+        #[cfg(not(all(feature = "openh264", feature = "vp8")))]
+        _ => anyhow::bail!("no encoder of {}x{} in software", settings.width, settings.height),
+    }
 }
 
 /// The lowest rate that software encoders are asked for.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use openh264::{
     OpenH264API, Timestamp,
     encoder::{
-        BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
+        BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Level, Profile,
         RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
     },
     formats::YUVSource,
@@ -21,7 +21,7 @@ use openh264::{
 
 use openh264_sys2::SEncParamExt;
 
-use super::{EncoderSettings, clamp, level, software_limits};
+use super::{EncoderSettings, clamp, level::lowest_idc, software_limits};
 use crate::media::video::{AccessUnit, Bitrate, RawFrame, VideoCodec, VideoEncoder, VideoFrame};
 
 /// Largest sides that OpenH264 takes.
@@ -65,7 +65,7 @@ impl OptionValue for SEncParamExt {}
 
 impl OpenH264Encoder {
     /// For logs and metrics.
-    pub const NAME: &'static str = "openh264";
+    pub const NAME: &'static str = super::backend::OPENH264;
 
     /// Opens an encoder; its first picture is an IDR.
     pub fn new(settings: &EncoderSettings) -> anyhow::Result<Self> {
@@ -85,7 +85,7 @@ impl OpenH264Encoder {
             .rate_control_mode(RateControlMode::Bitrate)
             .skip_frames(false)
             .profile(Profile::Baseline)
-            .level(level::lowest(width, height, fps, bitrate.0 / 1000))
+            .level(level(lowest_idc(width, height, fps, bitrate.0 / 1000)))
             .complexity(Complexity::Low)
             .num_threads(1)
             // Key frames come when asked for and at the interval, so that their rate stays bounded.
@@ -148,6 +148,28 @@ impl OpenH264Encoder {
         let code = unsafe { self.encoder.raw_api().set_option(option, (&raw mut value).cast::<c_void>()) };
         ensure!(code == 0, "OpenH264 refuses option {option} (code {code})");
         Ok(())
+    }
+}
+
+/// OpenH264's name of a level.
+fn level(idc: u8) -> Level {
+    match idc {
+        10 => Level::Level_1_0,
+        11 => Level::Level_1_1,
+        12 => Level::Level_1_2,
+        13 => Level::Level_1_3,
+        20 => Level::Level_2_0,
+        21 => Level::Level_2_1,
+        22 => Level::Level_2_2,
+        30 => Level::Level_3_0,
+        31 => Level::Level_3_1,
+        32 => Level::Level_3_2,
+        40 => Level::Level_4_0,
+        41 => Level::Level_4_1,
+        42 => Level::Level_4_2,
+        50 => Level::Level_5_0,
+        51 => Level::Level_5_1,
+        _ => Level::Level_5_2,
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Vp8Encoder {
 
 impl Vp8Encoder {
     /// For logs and metrics.
-    pub const NAME: &'static str = "libvpx-vp8";
+    pub const NAME: &'static str = super::backend::LIBVPX;
 
     /// Opens an encoder; its first picture is a key frame.
     pub fn new(settings: &EncoderSettings) -> anyhow::Result<Self> {

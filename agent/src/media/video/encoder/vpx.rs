@@ -12,8 +12,8 @@ use anyhow::{bail, ensure};
 use vpx_sys::{
     VP8_EFLAG_NO_UPD_ARF, VP8_EFLAG_NO_UPD_ENTROPY, VP8_EFLAG_NO_UPD_GF, VP8_EFLAG_NO_UPD_LAST,
     VPX_DL_REALTIME, VPX_EFLAG_FORCE_KF, VPX_ENCODER_ABI_VERSION, VPX_FRAME_IS_KEY, vp8e_enc_control_id,
-    vpx_codec_ctx_t, vpx_codec_cx_pkt_kind, vpx_codec_enc_cfg_t, vpx_codec_err_t, vpx_image_t, vpx_img_fmt,
-    vpx_kf_mode, vpx_rc_mode,
+    vpx_codec_ctx_t, vpx_codec_cx_pkt_kind, vpx_codec_enc_cfg_t, vpx_codec_err_t, vpx_enc_frame_flags_t,
+    vpx_image_t, vpx_img_fmt, vpx_kf_mode, vpx_rc_mode,
 };
 
 use crate::media::video::RawFrame;
@@ -46,7 +46,7 @@ pub enum VpxPicture {
 }
 
 impl VpxPicture {
-    fn flags(self) -> i64 {
+    fn flags(self) -> vpx_enc_frame_flags_t {
         let flags = match self {
             Self::Any => 0,
             Self::Key => VPX_EFLAG_FORCE_KF,
@@ -54,7 +54,8 @@ impl VpxPicture {
                 VP8_EFLAG_NO_UPD_LAST | VP8_EFLAG_NO_UPD_GF | VP8_EFLAG_NO_UPD_ARF | VP8_EFLAG_NO_UPD_ENTROPY
             }
         };
-        flags.into()
+        // A C `long`, of 32 bits on 32-bit boards; the highest flag is bit 23.
+        flags as vpx_enc_frame_flags_t
     }
 }
 

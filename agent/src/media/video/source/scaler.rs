@@ -6,7 +6,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use ffmpeg_next::{format::Pixel, frame, software::scaling};
 
-use crate::media::video::decoder::packed;
+use crate::media::video::convert::packed;
 
 /// Converts decoded pictures of any size and pixel format to I420 of one size.
 pub struct Scaler {

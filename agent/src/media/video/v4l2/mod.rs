@@ -8,6 +8,8 @@
 //! It does not know what pictures are, nor when to give up: callers set deadlines and put errors into words.
 
 mod abi;
+#[cfg(target_pointer_width = "32")]
+mod abi_32;
 #[cfg(test)]
 mod abi_tests;
 mod buffer;

@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# Releases: the tarball with all sources, and programs built from it so that anybody gets the same bytes.
+# Needs deps.sh, debs.sh, rust.sh and cross.sh; run from the top of the source tree.
+
+# Packages of this machine for a release, besides those to build.
+packages_release() {
+    echo git xz-utils python3 python3-venv
+}
+
+# Leftovers of what is no part of the camera's firmware: images have their own copies of these folders.
+RELEASE_LEFT_OUT='meta-p2pcam buildroot-external'
+
+# The version, from Cargo.toml on standard input.
+release_version() {
+    sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p'
+}
+
+# What the agent for a target is built with: on boards what scripts/cross leaves in, here everything.
+release_features() {
+    if [ "$1" = "$(rustc --print host-tuple)" ]; then echo ''; else echo "$CROSS_FEATURES"; fi
+}
+
+# release_unpack TARBALL FOLDER: sets RELEASE_TREE to the sources in it.
+release_unpack() {
+    rm -rf "$2"
+    mkdir -p "$2"
+    tar -x -f "$1" -C "$2"
+    # Read by those who call this.
+    # shellcheck disable=SC2034
+    RELEASE_TREE=$(echo "$2"/p2pcam-*)
+}
+
+# release_tree COMMIT FOLDER: the sources of a commit with all their crates. Nothing in it depends on where or when it
+# is made.
+release_tree() {
+    local commit=$1 folder=$2
+    mkdir -p "$folder"
+    git archive "$commit" | tar -x -C "$folder"
+    # Names of folders hold no blanks.
+    # shellcheck disable=SC2086
+    (cd "$folder" && rm -rf $RELEASE_LEFT_OUT)
+    # Buildroot fetches no crates where it finds this folder.
+    mkdir -p "$folder/.cargo"
+    (cd "$folder" && cargo vendor --quiet --locked --versioned-dirs VENDOR) ||
+        die "The crates could not be fetched; cargo's words above say why."
+    cat >"$folder/.cargo/config.toml" <<-'END'
+		# The crates are here; cargo asks no network.
+		[source.crates-io]
+		replace-with = "vendored"
+
+		[source.vendored]
+		directory = "VENDOR"
+	END
+}
+
+# release_tarball COMMIT FILE: sorted, of nobody, as old as the commit, packed in a way that does not depend on this
+# machine's processors.
+release_tarball() {
+    local commit=$1 file=$2 name area
+    name=p2pcam-$(git show "$commit:Cargo.toml" | release_version)
+    area=$(mktemp -d)
+    # shellcheck disable=SC2064 # Now, not then.
+    trap "rm -rf '$area'" EXIT
+    say "Making $file."
+    release_tree "$commit" "$area/$name"
+    tar -c -C "$area" --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r-w,a-s \
+        --mtime="@$(git show --no-patch --format=%ct "$commit")" "$name" |
+        xz -6 --threads=2 --block-size=24MiB >"$file"
+    rm -rf "$area"
+    trap - EXIT
+}
+
+# release_build TREE TARGET FILE: builds the agent of an unpacked tarball. The names of this machine's folders do not
+# get into the program, so two builds anywhere are the same, given the same compilers.
+release_build() {
+    local tree target=$2 file=$3
+    tree=$(readlink -f "$1")
+    local CROSS_RUSTFLAGS CROSS_CFLAGS
+    CROSS_RUSTFLAGS="--remap-path-prefix=$tree=p2pcam"
+    CROSS_CFLAGS="-ffile-prefix-map=$tree=p2pcam"
+    # The time of nothing in it counts; this is for tools that would put theirs in.
+    local -x SOURCE_DATE_EPOCH CARGO_TARGET_DIR=$tree/target CARGO_INCREMENTAL=0
+    SOURCE_DATE_EPOCH=$(stat -c %Y "$tree/Cargo.toml")
+    if [ "$target" = "$(rustc --print host-tuple)" ]; then
+        # With the machine's own compilers and libraries, FFmpeg's too.
+        need_rust
+        release_native "$tree" "$target"
+    else
+        need_cross "$target"
+        CROSS_RUSTFLAGS+=" --remap-path-prefix=$CROSS_SYSROOT=sysroot"
+        CROSS_CFLAGS+=" -ffile-prefix-map=$CROSS_SYSROOT=sysroot"
+        # Features hold no blanks.
+        # shellcheck disable=SC2086
+        (cd "$tree" && cross_cargo build --quiet --release --package p2pcam-agent --bin p2pcam-agent $CROSS_FEATURES)
+    fi || die "It could not be built; cargo's words above say why."
+    install -m 755 "$CARGO_TARGET_DIR/$target/release/p2pcam-agent" "$file"
+}
+
+release_native() {
+    local lower=${2//-/_}
+    (cd "$1" && env "CARGO_TARGET_${lower^^}_RUSTFLAGS=$CROSS_RUSTFLAGS" \
+        "CFLAGS_$lower=$CROSS_CFLAGS" "CXXFLAGS_$lower=$CROSS_CFLAGS" \
+        cargo build --quiet --locked --release --target "$2" --package p2pcam-agent --bin p2pcam-agent)
+}
