@@ -10,10 +10,10 @@ packages_cross_check() {
     echo qemu-user
 }
 
-# cross_run ARGUMENT...: the agent, as on a board.
+# cross_run ARGUMENT...: the agent, as on a board. Takes the place of the shell that it is called in: $(...) or &.
 cross_run() {
     # An agent's variables of this machine are not meant for it.
-    env -i PATH="$PATH" HOME="$CROSS_AREA" TMPDIR="$CROSS_AREA" \
+    exec env -i PATH="$PATH" HOME="$CROSS_AREA" TMPDIR="$CROSS_AREA" \
         P2PCAM_DEVICE_STATE_DIR="$CROSS_AREA/state" P2PCAM_TELEMETRY_LISTEN= P2PCAM_SIGNALING_LINK=stdio \
         P2PCAM_VIDEO_SOURCE=pattern P2PCAM_AUDIO_SOURCE=tone P2PCAM_AUDIO_SINK=none \
         P2PCAM_ICE_PORT=0 P2PCAM_ICE_PORT_MAPPING=false P2PCAM_ICE_POLICY=host P2PCAM_ICE_LOOPBACK=true \
@@ -30,7 +30,7 @@ cross_check() {
     trap "rm -rf '$CROSS_AREA'" EXIT
     say "Running $CROSS_AGENT under QEMU."
     cross_expects '^p2pcam-agent [0-9]' --version
-    cross_expects 'OK +configuration' check --config /dev/null
+    cross_expects '✓ configuration' check --config /dev/null
     cross_expects '^Cameras' devices
     cross_answers
     rm -rf "$CROSS_AREA"
