@@ -182,12 +182,29 @@ struct Coturn {
 }
 
 impl Coturn {
-    /// `None` where it is not installed; scripts/test installs it.
+    /// `None` where it is not installed; scripts/test installs it. A port that was free may be taken a moment later: it ends
+    /// then, and another one is tried.
     fn start() -> Option<Self> {
         let program = Path::new("/usr/bin/turnserver");
         if !program.exists() {
             return None;
         }
+        let answers = |server: &mut Self| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while server.process.try_wait().unwrap().is_none() && Instant::now() < deadline {
+                if std::net::TcpStream::connect(("127.0.0.1", server.port)).is_ok() {
+                    return true;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            false
+        };
+        let server =
+            (0..5).map(|_| Self::try_start(program)).find_map(|mut one| answers(&mut one).then_some(one));
+        Some(server.expect("turnserver listens"))
+    }
+
+    fn try_start(program: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(program);
@@ -197,7 +214,7 @@ impl Coturn {
         command.args(["--listening-port", &port.to_string()]);
         command.arg("--pidfile").arg(dir.path().join("pid")).arg("--db").arg(dir.path().join("db"));
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Some(Self { process, port, dir })
+        Self { process, port, dir }
     }
 
     /// A file with a secret, as `hub.turn_secret_file` takes it.

@@ -30,7 +30,7 @@ impl Session {
         while let Some(change) = self.surroundings.take_change() {
             self.surroundings_changed(&mut run.roaming, change, run.peer.as_ref());
         }
-        if run.privacy.has_changed().unwrap_or(false) {
+        if run.privacy.borrow().has_changed() {
             let closed = run.privacy.borrow_and_update().clone();
             // Whoever comes no further than to an offer hears of the end alone.
             if run.peer.is_some() {

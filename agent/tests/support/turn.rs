@@ -17,8 +17,13 @@ pub struct Coturn {
 }
 
 impl Coturn {
-    /// Starts it with `use-auth-secret`.
+    /// Starts it with `use-auth-secret`. A port that was free may be taken a moment later: it ends then, and another one is
+    /// tried.
     pub fn start() -> Self {
+        (0..5).find_map(|_| Self::try_start()).expect("turnserver answers")
+    }
+
+    fn try_start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let secret = "only for this test".to_owned();
@@ -34,13 +39,12 @@ impl Coturn {
             .stderr(Stdio::null())
             .spawn()
             .expect("turnserver starts");
-        let server = Self { child, port, secret, _folder: folder };
-        server.wait_ready();
-        server
+        let mut server = Self { child, port, secret, _folder: folder };
+        server.is_ready().then_some(server)
     }
 
-    /// Asks with a STUN binding request until it answers.
-    fn wait_ready(&self) {
+    /// Asks with a STUN binding request until it answers or has ended.
+    fn is_ready(&mut self) -> bool {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
         let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
@@ -48,7 +52,10 @@ impl Coturn {
         loop {
             let _ = socket.send_to(&request, ("127.0.0.1", self.port));
             if socket.recv(&mut [0; 512]).is_ok() {
-                return;
+                return true;
+            }
+            if self.child.try_wait().expect("its state").is_some() {
+                return false;
             }
             assert!(Instant::now() < deadline, "turnserver does not answer");
         }

@@ -374,7 +374,9 @@ impl Flow {
         let waits = !self.stuck && self.sender.waits();
         let train = waits.then(|| self.pacer.due(now).unwrap_or(now));
         let reports = [self.reports.poll_timeout(), self.arrivals.poll_timeout()];
-        let others = [train, self.controller.poll_timeout(), self.budget.due()];
+        // What is held back in a silence waits for its end, and not for a time.
+        let estimate = self.budget.due().filter(|_| !self.controller.is_silence());
+        let others = [train, self.controller.poll_timeout(), estimate];
         reports.into_iter().chain(others).flatten().min()
     }
 

@@ -54,10 +54,11 @@ impl Surroundings {
 
     /// The next change that was not taken yet.
     pub(in crate::session) fn take_change(&mut self) -> Option<Change> {
-        if self.link.has_changed().unwrap_or(false) {
+        // `Receiver::has_changed` sees nothing new once the sender is gone, unlike the wait above.
+        if self.link.borrow().has_changed() {
             return Some(Change::Link { up: self.link.borrow_and_update().up });
         }
-        let network = self.changes.has_changed().unwrap_or(false);
+        let network = self.changes.borrow().has_changed();
         if network {
             self.changes.mark_unchanged();
         }
