@@ -43,7 +43,8 @@ support/scripts/genimage.sh -c "$images/genimage.cfg"
 if [ -n "${P2PCAM_BUNDLE_CERT:-}" ] && [ -n "${P2PCAM_BUNDLE_KEY:-}" ]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    ln "$images/rootfs.ext4" "$work/rootfs.ext4" 2>/dev/null || cp -L "$images/rootfs.ext4" "$work/rootfs.ext4"
+    # Buildroot's rootfs.ext4 is a link to rootfs.ext2; what it points to is meant.
+    ln -L "$images/rootfs.ext4" "$work/rootfs.ext4" 2>/dev/null || cp -L "$images/rootfs.ext4" "$work/rootfs.ext4"
     cat >"$work/manifest.raucm" <<-END
 		[update]
 		compatible=p2pcam-$board

@@ -22,9 +22,13 @@ P2PCAM_AGENT_DEPENDENCIES = \
 
 # A checkout in place of a release (P2PCAM_AGENT_OVERRIDE_SRCDIR) has no VENDOR:
 # its crates are fetched as Buildroot would at download time, once for all
-# builds, and held to Cargo.lock. What a developer built there stays there.
+# builds, and held to Cargo.lock. What a developer built or fetched there (.cache:
+# gigabytes, some of it root's) stays there.
 ifneq ($(P2PCAM_AGENT_OVERRIDE_SRCDIR),)
-P2PCAM_AGENT_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude=/target
+P2PCAM_AGENT_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
+	--exclude=/.cache \
+	--exclude=/hil-report \
+	--exclude=target
 define P2PCAM_AGENT_FETCH_CRATES
 	mkdir -p $(BR_CARGO_HOME)
 	cd $(@D) && $(TARGET_MAKE_ENV) $(PKG_COMMON_CARGO_ENV) \

@@ -97,8 +97,20 @@ check_buildroot_checkout() {
     ln -sfn "${CARGO_HOME:-$HOME/.cargo}/registry" "$OUT/dl/br-cargo-home/registry"
     CARGO_NET_OFFLINE=true buildroot_package P2PCAM_AGENT_OVERRIDE_SRCDIR="$PWD" >"$OUT/checkout.log" 2>&1 ||
         die "$(tail -n 20 "$OUT/checkout.log")"
-    [ ! -e "$OUT/build/p2pcam-agent-custom/target/debug" ] || die "Buildroot copied what was built in the checkout."
+    check_buildroot_copied "$OUT/build/p2pcam-agent-custom"
     check_buildroot_installed
+}
+
+# check_buildroot_copied FOLDER: what Buildroot took of the checkout is the source alone: every file of it, and nothing that a
+# developer made beside it. Its own build has made target, but not for this machine.
+check_buildroot_copied() {
+    local name
+    name=$(cd "$1" && find . \( -path ./.cache -o -path ./hil-report -o -path ./target/debug -o -path '*/*/target' \) -prune -print)
+    [ -z "$name" ] || die "Buildroot copied what is not the source:" "$name"
+    git ls-files -z | while IFS= read -r -d '' name; do
+        # What was removed and not committed yet is not to be copied.
+        [ -e "$1/$name" ] || [ ! -e "$name" ] || die "Buildroot did not copy $name."
+    done
 }
 
 # check_buildroot_release TARBALL: from its site, by its checksum, with the crates that are inside of it.

@@ -34,6 +34,7 @@ check_all() {
     check_kconfig
     say "First boot, health check, flashing"
     scripts/lib/images/test-device
+    scripts/lib/images/test-slot
     scripts/lib/images/test-flash
 }
 

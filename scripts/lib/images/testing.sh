@@ -58,7 +58,7 @@ run_tests() {
     # The folder is made here and named so on purpose.
     # shellcheck disable=SC2064
     trap "rm -rf '$all'" EXIT
-    for name in $(compgen -A function test_); do
+    for name in $(compgen -A function test_ | grep -F -- "${1:-}"); do
         AREA=$all/$name
         mkdir "$AREA"
         # Not in an `if`: set -e must end a test at its first wrong line.
