@@ -22,7 +22,8 @@ cross_target() {
 
 # Packages of this machine for a cross build to cross_target's.
 packages_cross() {
-    echo "gcc-$CROSS_TRIPLE g++-$CROSS_TRIPLE"
+    # A machine of the board's own kind has its compilers under these names too, in packages without.
+    if [ "$(dpkg --print-architecture)" = "$CROSS_ARCH" ]; then echo gcc g++; else echo "gcc-$CROSS_TRIPLE g++-$CROSS_TRIPLE"; fi
 }
 
 # Sets CROSS_RUSTC: this machine's own rustc if it has the target's standard library (rustup's may), else Debian's,

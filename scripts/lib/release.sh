@@ -15,9 +15,24 @@ release_version() {
     sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p'
 }
 
-# What the agent for a target is built with: on boards what scripts/cross leaves in, here everything.
-release_features() {
-    if [ "$1" = "$(rustc --print host-tuple)" ]; then echo ''; else echo "$CROSS_FEATURES"; fi
+# release_target NAME: what a release is built for: RELEASE_NATIVE (yes: with this machine's libraries and FFmpeg; no: with
+# Debian's of the board and what scripts/cross leaves in), RELEASE_TARGET, RELEASE_FEATURES, and RELEASE_NAME, which says all
+# of it in the files' names. A board's target is cross-built on a machine of its own kind too: that one's libraries may be
+# newer than the board's.
+release_target() {
+    # Some are read by those who call this.
+    # shellcheck disable=SC2034
+    case $1 in
+        native)
+            RELEASE_NATIVE=yes RELEASE_TARGET=$(rustc --print host-tuple) RELEASE_FEATURES=
+            RELEASE_NAME=$RELEASE_TARGET-native
+            ;;
+        *)
+            # Ends here if there is none.
+            (cross_target "$1") || die "With this machine's own libraries, for machines like it: native."
+            RELEASE_NATIVE=no RELEASE_TARGET=$1 RELEASE_FEATURES=$CROSS_FEATURES RELEASE_NAME=$1
+            ;;
+    esac
 }
 
 # release_unpack TARBALL FOLDER: sets RELEASE_TREE to the sources in it.
@@ -70,10 +85,10 @@ release_tarball() {
     trap - EXIT
 }
 
-# release_build TREE TARGET FILE: builds the agent of an unpacked tarball. The names of this machine's folders do not
+# release_build TREE FILE: builds the agent of an unpacked tarball for release_target's. The names of this machine's folders do not
 # get into the program, so two builds anywhere are the same, given the same compilers.
 release_build() {
-    local tree target=$2 file=$3
+    local tree target=$RELEASE_TARGET file=$2
     tree=$(readlink -f "$1")
     local CROSS_RUSTFLAGS CROSS_CFLAGS
     CROSS_RUSTFLAGS="--remap-path-prefix=$tree=p2pcam"
@@ -81,7 +96,7 @@ release_build() {
     # The time of nothing in it counts; this is for tools that would put theirs in.
     local -x SOURCE_DATE_EPOCH CARGO_TARGET_DIR=$tree/target CARGO_INCREMENTAL=0
     SOURCE_DATE_EPOCH=$(stat -c %Y "$tree/Cargo.toml")
-    if [ "$target" = "$(rustc --print host-tuple)" ]; then
+    if [ "$RELEASE_NATIVE" = yes ]; then
         # With the machine's own compilers and libraries, FFmpeg's too.
         need_rust
         release_native "$tree" "$target"
@@ -91,7 +106,7 @@ release_build() {
         CROSS_CFLAGS+=" -ffile-prefix-map=$CROSS_SYSROOT=sysroot"
         # Features hold no blanks.
         # shellcheck disable=SC2086
-        (cd "$tree" && cross_cargo build --quiet --release --package p2pcam-agent --bin p2pcam-agent $CROSS_FEATURES)
+        (cd "$tree" && cross_cargo build --quiet --release --package p2pcam-agent --bin p2pcam-agent $RELEASE_FEATURES)
     fi || die "It could not be built; cargo's words above say why."
     install -m 755 "$CARGO_TARGET_DIR/$target/release/p2pcam-agent" "$file"
 }
