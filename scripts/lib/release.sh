@@ -68,21 +68,52 @@ release_tree() {
 	END
 }
 
-# release_tarball COMMIT FILE: sorted, of nobody, as old as the commit, packed in a way that does not depend on this
-# machine's processors.
+# release_tarball COMMIT FILE: sorted, of nobody, as old as the commit, with rights that do not follow this machine's umask,
+# packed in a way that does not depend on its processors. The file is there whole or not at all.
 release_tarball() {
     local commit=$1 file=$2 name area
     name=p2pcam-$(git show "$commit:Cargo.toml" | release_version)
     area=$(mktemp -d)
     # shellcheck disable=SC2064 # Now, not then.
-    trap "rm -rf '$area'" EXIT
+    trap "rm -rf '$area' '$file.new'" EXIT
     say "Making $file."
     release_tree "$commit" "$area/$name"
-    tar -c -C "$area" --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r-w,a-s \
-        --mtime="@$(git show --no-patch --format=%ct "$commit")" "$name" |
-        xz -6 --threads=2 --block-size=24MiB >"$file"
+    release_pack "$area" "$name" "$(git show --no-patch --format=%ct "$commit")" >"$file.new" ||
+        die "$file could not be packed; the words above say why."
+    mv "$file.new" "$file"
     rm -rf "$area"
     trap - EXIT
+}
+
+# release_pack AREA NAME SECONDS: the packed folder NAME of AREA, all of it as old as that time.
+release_pack() {
+    tar -c -C "$1" --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r-w,a-s \
+        --mtime="@$3" "$2" | xz -6 --threads=2 --block-size=24MiB
+}
+
+# release_refuse_others FOLDER: of files that another run left, somebody may still need some: only the usual folder is
+# emptied unasked.
+release_refuse_others() {
+    local file
+    for file in "$1"/p2pcam-* "$1"/SHA256SUMS*; do
+        [ ! -e "$file" ] || die "$1 has files of another run: ${file##*/}. In one folder they would be taken for this one's." \
+            "Remove its p2pcam-* and SHA256SUMS*, or give another folder with --out."
+    done
+}
+
+# release_publish FROM FOLDER: moves what this run made, all of it now whole, and its checksums last. What another run left
+# goes: an older version, another commit's programs, signatures of other checksums.
+release_publish() {
+    local from=$1 folder=$2 file
+    (cd "$from" && sha256sum -- p2pcam-* >SHA256SUMS)
+    for file in "$folder"/SHA256SUMS* "$folder"/p2pcam-*; do
+        [ -e "$file" ] || continue
+        [ -e "$from/${file##*/}" ] || say "Removing ${file##*/} of an earlier run."
+        rm -f -- "$file"
+    done
+    mv -- "$from"/p2pcam-* "$folder"
+    mv -- "$from/SHA256SUMS" "$folder"
+    rmdir "$from"
 }
 
 # release_build TREE FILE: builds the agent of an unpacked tarball for release_target's. The names of this machine's folders do not
