@@ -87,7 +87,9 @@ release_tarball() {
 
 # release_pack AREA NAME SECONDS: the packed folder NAME of AREA, all of it as old as that time.
 release_pack() {
-    tar -c -C "$1" --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r-w,a-s \
+    # The caller's wishes for all that he packs.
+    local -x TAR_OPTIONS='' XZ_OPT='' XZ_DEFAULTS=''
+    tar -c -C "$1" --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w,a-s \
         --mtime="@$3" "$2" | xz -6 --threads=2 --block-size=24MiB
 }
 
@@ -116,11 +118,33 @@ release_publish() {
     rmdir "$from"
 }
 
+# release_makers: what the tarball's bytes depend on besides the commit.
+release_makers() {
+    echo "$(cargo --version | cut -d' ' -f1,2), $(xz --version | sed -n '1s/.* /xz /p')"
+}
+
+# release_environment: drops what the caller's environment says on flags and profiles, which would get into the programs:
+# RUSTFLAGS alone takes the place of all that a target's flags say, and with them of the names of folders.
+release_environment() {
+    local name dropped=()
+    for name in $(compgen -e); do
+        case $name in
+            RUSTFLAGS | CARGO_ENCODED_RUSTFLAGS | CARGO_BUILD_RUSTFLAGS | CARGO_TARGET_*_RUSTFLAGS | CARGO_PROFILE_* | \
+                CFLAGS* | CXXFLAGS* | CPPFLAGS* | LDFLAGS* | TARGET_C*FLAGS | HOST_C*FLAGS)
+                unset "$name"
+                dropped+=("$name")
+                ;;
+        esac
+    done
+    [ ${#dropped[@]} -eq 0 ] || say "Not for a release, so left out of its environment: ${dropped[*]}"
+}
+
 # release_build TREE FILE: builds the agent of an unpacked tarball for release_target's. The names of this machine's folders do not
 # get into the program, so two builds anywhere are the same, given the same compilers.
 release_build() {
     local tree target=$RELEASE_TARGET file=$2
     tree=$(readlink -f "$1")
+    release_environment
     local CROSS_RUSTFLAGS CROSS_CFLAGS
     CROSS_RUSTFLAGS="--remap-path-prefix=$tree=p2pcam"
     CROSS_CFLAGS="-ffile-prefix-map=$tree=p2pcam"
