@@ -142,7 +142,7 @@ release_environment() {
 # release_build TREE FILE: builds the agent of an unpacked tarball for release_target's. The names of this machine's folders do not
 # get into the program, so two builds anywhere are the same, given the same compilers.
 release_build() {
-    local tree target=$RELEASE_TARGET file=$2
+    local tree target=$RELEASE_TARGET file=$2 failed="It could not be built; cargo's words above say why."
     tree=$(readlink -f "$1")
     release_environment
     local CROSS_RUSTFLAGS CROSS_CFLAGS
@@ -154,16 +154,27 @@ release_build() {
     if [ "$RELEASE_NATIVE" = yes ]; then
         # With the machine's own compilers and libraries, FFmpeg's too.
         need_rust
-        release_native "$tree" "$target"
+        release_native "$tree" "$target" || die "$failed"
     else
         need_cross "$target"
+        release_checks_sysroot
         CROSS_RUSTFLAGS+=" --remap-path-prefix=$CROSS_SYSROOT=sysroot"
         CROSS_CFLAGS+=" -ffile-prefix-map=$CROSS_SYSROOT=sysroot"
         # Features hold no blanks.
         # shellcheck disable=SC2086
-        (cd "$tree" && cross_cargo build --quiet --release --package p2pcam-agent --bin p2pcam-agent $RELEASE_FEATURES)
-    fi || die "It could not be built; cargo's words above say why."
+        (cd "$tree" && cross_cargo build --quiet --release --package p2pcam-agent --bin p2pcam-agent $RELEASE_FEATURES) ||
+            die "$failed"
+    fi
     install -m 755 "$CARGO_TARGET_DIR/$target/release/p2pcam-agent" "$file"
+}
+
+# Old libraries get into a release only where there are no others, and not without a word.
+release_checks_sysroot() {
+    [ "$CROSS_SECURITY" = no ] || return 0
+    [ "$CROSS_ARCH" = "$DEBS_PARTIAL" ] ||
+        die "The libraries for $CROSS_TARGET come without Debian's security archive; a release is not made with these." \
+            "unset P2PCAM_WITHOUT_SECURITY, then start this again."
+    say "The libraries to link with for $CROSS_TARGET come without Debian's security archive; boards bring their own."
 }
 
 release_native() {
