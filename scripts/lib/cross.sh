@@ -6,6 +6,10 @@
 # CROSS_LIBRARIES, CROSS_FEATURES
 # shellcheck source=scripts/lib/cross.conf
 . scripts/lib/cross.conf
+# For debs.sh: only where what a build needs of the security archive is there by its hash.
+# shellcheck disable=SC2034
+DEBS_PARTIAL=${CROSS_STD%%.deb *}
+DEBS_PARTIAL=${DEBS_PARTIAL##*_}
 
 # cross_target TARGET: sets CROSS_TARGET, CROSS_ARCH (Debian's word), CROSS_TRIPLE (GNU's word) and CROSS_QEMU (its
 # emulator), or says which targets there are.
@@ -22,7 +26,8 @@ cross_target() {
 
 # Packages of this machine for a cross build to cross_target's.
 packages_cross() {
-    echo "gcc-$CROSS_TRIPLE g++-$CROSS_TRIPLE"
+    # A machine of the board's own kind has its compilers under these names too, in packages without.
+    if [ "$(dpkg --print-architecture)" = "$CROSS_ARCH" ]; then echo gcc g++; else echo "gcc-$CROSS_TRIPLE g++-$CROSS_TRIPLE"; fi
 }
 
 # Sets CROSS_RUSTC: this machine's own rustc if it has the target's standard library (rustup's may), else Debian's,
@@ -59,11 +64,12 @@ cross_rustc() {
 cross_std() {
     local name hash
     read -r name hash <<<"$CROSS_STD"
-    # Fills the list of what there is.
+    # Tells whether the security archive is there.
     need_debs "$CROSS_ARCH" libc6
-    case $name in
-        *_"$1_$CROSS_ARCH".deb) need_deb_by_hash "$CROSS_ARCH" pool/updates/main/r/rustc-web "$name" "$hash" && return ;;
-    esac
+    if [ "$DEBS_SECURITY" = no ] && [[ $name = *_"$1_$CROSS_ARCH".deb ]]; then
+        need_deb_by_hash pool/updates/main/r/rustc-web "$name" "$hash"
+        return
+    fi
     need_debs "$CROSS_ARCH" "libstd-rust-web-dev=$1"
 }
 
@@ -82,12 +88,15 @@ cross_rustc_wrapper() {
     chmod 755 "$1/rustc"
 }
 
-# Sets CROSS_SYSROOT: headers and libraries of the target.
+# Sets CROSS_SYSROOT: headers and libraries of the target; CROSS_SECURITY: whether the security archive was asked for them.
 cross_sysroot() {
     local key
     # Names of packages hold no blanks.
     # shellcheck disable=SC2086
     need_debs "$CROSS_ARCH" $CROSS_LIBRARIES
+    # Read by those who call this.
+    # shellcheck disable=SC2034
+    CROSS_SECURITY=$DEBS_SECURITY
     key=$(printf '%s\n' "${DEBS[@]##*/}" | sha256sum | cut -c1-16)
     CROSS_SYSROOT=$CACHE/cross/sysroot-$key
     [ -d "$CROSS_SYSROOT" ] && return

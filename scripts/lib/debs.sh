@@ -13,6 +13,8 @@ CACHE=${P2PCAM_CACHE:-$PWD/.cache}
 DEBIAN_SUITE=bookworm
 # Point releases of the archive come rarer than this; security fixes are not the point of a test board.
 DEBS_LISTS_MINUTES=1440
+# The same for lists without the security archive: it may be whole again at any hour, and asking costs seconds.
+DEBS_PARTIAL_MINUTES=60
 
 # The folder of the Debian archive on the mirror that this machine's own apt uses.
 debs_mirror() {
@@ -34,7 +36,7 @@ debs_mirror() {
 # debs_configure ARCH FOLDER: writes an apt configuration that knows only that architecture and an empty system.
 debs_configure() {
     local arch=$1 folder=$2 mirror key=/usr/share/keyrings/debian-archive-keyring.gpg signed=
-    mirror=$(debs_mirror)
+    mirror=$(debs_mirror) || exit
     mkdir -p "$folder"/{state/lists/partial,cache/archives/partial}
     : >"$folder/status"
     [ -r $key ] && signed="[signed-by=$key]"
@@ -64,91 +66,132 @@ debs_configure() {
 	END
 }
 
-# need_debs ARCH NAME[=VERSION|/SUITE]...: fetches the packages and all that they depend on; sets DEBS to the files.
-# Asks the network only for a list of packages that it has not seen, or whose files are gone.
+# need_debs ARCH NAME[=VERSION|/SUITE]...: fetches the packages and all that they depend on; sets DEBS to the files, and
+# DEBS_SECURITY to whether the security archive was asked (yes, no). Asks the network only for a list of packages that it has
+# not seen, or whose files are gone.
 need_debs() {
-    local arch=$1 folder lock
+    local arch=$1 lock
     shift
-    folder=$CACHE/debs/$arch
-    mkdir -p "$folder"
-    # Two scripts at once would take turns in the same apt folders.
-    exec {lock}>"$folder/lock"
-    flock "$lock"
-    debs_resolve "$arch" "$folder" "$@"
+    debs_lock "$arch"
+    debs_resolve "$arch" "$@"
     exec {lock}>&-
 }
 
 # need_debs_alone ARCH NAME=VERSION...: fetches the packages without what they depend on; sets DEBS to the files.
 need_debs_alone() {
-    local arch=$1 folder lock
+    local arch=$1 lock
     shift
-    folder=$CACHE/debs/$arch
-    mkdir -p "$folder"
-    exec {lock}>"$folder/lock"
-    flock "$lock"
-    local -x APT_CONFIG=$folder/apt.conf LC_ALL=C
-    debs_refresh "$arch" "$folder"
+    debs_lock "$arch"
+    debs_lists "$arch"
+    local -x APT_CONFIG=$DEBS_FOLDER/apt.conf LC_ALL=C
     say "Fetching packages for $arch: $*"
-    (cd "$folder/cache/archives" && apt-get download -qq -o Acquire::Retries=3 "$@") ||
+    (cd "$DEBS_FOLDER/cache/archives" && apt-get download -qq -o Acquire::Retries=3 "$@") ||
         die "These packages could not be fetched; apt's words above say why." \
             "If they are no longer on the mirror, take its present ones:  rm -r $CACHE/debs"
     # "'URI' FILE SIZE HASH"
-    mapfile -t DEBS < <(apt-get download --print-uris "$@" | awk -v at="$folder/cache/archives/" '{ print at $2 }')
+    mapfile -t DEBS < <(apt-get download --print-uris "$@" | awk -v at="$DEBS_FOLDER/cache/archives/" '{ print at $2 }')
     exec {lock}>&-
 }
 
-# need_deb_by_hash ARCH POOL NAME SHA256: fetches one file of the security archive for an architecture whose list of it cannot
-# be had; sets DEBS to it. Fails if the list was there.
+# need_deb_by_hash POOL NAME SHA256: fetches one file of the security archive, by the configuration that need_debs used last;
+# sets DEBS to it.
 need_deb_by_hash() {
-    local folder=$CACHE/debs/$1 file
-    [ -e "$folder/no-security" ] || return 1
-    file=$folder/cache/archives/$3
-    if ! sha256sum --status --check - <<<"$4  $file" 2>/dev/null; then
-        say "Fetching $3."
-        APT_CONFIG=$folder/apt.conf /usr/lib/apt/apt-helper -q download-file "$(debs_mirror)-security/$2/$3" "$file" "SHA256:$4" ||
-            die "$3 could not be fetched, or is another one than it was: see scripts/lib/cross.conf."
+    local file=$DEBS_FOLDER/cache/archives/$2
+    if ! sha256sum --status --check - <<<"$3  $file" 2>/dev/null; then
+        say "Fetching $2."
+        APT_CONFIG=$DEBS_FOLDER/apt.conf /usr/lib/apt/apt-helper -q download-file "$(debs_mirror)-security/$1/$2" "$file" "SHA256:$3" ||
+            die "$2 could not be fetched, or is another one than it was: see scripts/lib/cross.conf."
     fi
     DEBS=("$file")
 }
 
-# debs_refresh ARCH FOLDER: reads the package lists, unless they are young.
-debs_refresh() {
+# debs_lock ARCH: two scripts at once would take turns in the same apt folders. Opens the caller's lock.
+debs_lock() {
+    mkdir -p "$CACHE/debs/$1"
+    exec {lock}>"$CACHE/debs/$1/lock"
+    flock "$lock"
+    # Of a time when these lists were no others: what was chosen by them may be anything.
+    if [ -e "$CACHE/debs/$1/no-security" ]; then
+        rm -f "$CACHE/debs/$1"/{no-security,fresh} "$CACHE/debs/$1"/*.files
+    fi
+}
+
+# debs_lists ARCH: sets DEBS_FOLDER to where young package lists are, and DEBS_SECURITY. Lists without the security archive
+# are in a folder of their own, and only of architectures that DEBS_PARTIAL names: compilers and libraries of the others
+# come from it.
+debs_lists() {
+    local arch=$1 partial=$CACHE/debs/$1-without-security
+    DEBS_FOLDER=$CACHE/debs/$arch DEBS_SECURITY=yes
+    if debs_young "$DEBS_FOLDER" $DEBS_LISTS_MINUTES; then return; fi
+    if ! debs_may_be_partial "$arch"; then
+        debs_update "$arch" "$DEBS_FOLDER" || die "The package lists could not be fetched; apt's words above say why." \
+            "If the mirror has no security archive for $arch:  export P2PCAM_WITHOUT_SECURITY=$arch  (not for releases)"
+        return
+    fi
+    if ! debs_young "$partial" $DEBS_PARTIAL_MINUTES; then
+        if debs_update "$arch" "$DEBS_FOLDER"; then return; fi
+        # Lists of seldom architectures are at times not those that the archive's signature is for.
+        say "Trying it without the security archive."
+        if debs_update "$arch" "$partial"; then
+            rm -f "$partial"/*.files
+        else
+            [ -e "$partial/fresh" ] || die "The package lists could not be fetched; apt's words above say why."
+            say "Going on with the lists that are there."
+        fi
+    fi
+    DEBS_FOLDER=$partial DEBS_SECURITY=no
+}
+
+# Those of the project, and those of this machine's user.
+debs_may_be_partial() {
+    case " ${DEBS_PARTIAL:-} ${P2PCAM_WITHOUT_SECURITY:-} " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
+debs_young() {
+    [ -n "$(find "$1/fresh" -mmin "-$2" 2>/dev/null)" ]
+}
+
+# debs_update ARCH FOLDER: reads the package lists; fails if one of them cannot be had.
+debs_update() {
     local arch=$1 folder=$2
-    [ -n "$(find "$folder/fresh" -mmin -$DEBS_LISTS_MINUTES 2>/dev/null)" ] && return
     say "Reading Debian's package lists for $arch."
     # The configuration to come must not be the one that it is made from.
     APT_CONFIG='' debs_configure "$arch" "$folder"
-    rm -f "$folder/no-security"
-    if ! apt-get -qq -o Acquire::Retries=3 update; then
-        # The security archive's lists of seldom architectures are at times not those that its signature is for.
-        say "Trying it without the security archive."
-        touch "$folder/no-security"
-        sed -i '/-security main$/d' "$folder/sources.list"
-        apt-get -qq -o Acquire::Retries=3 update || die "The package lists could not be fetched; apt's words above say why."
-    fi
+    case $folder in *-without-security) sed -i '/-security main$/d' "$folder/sources.list" ;; esac
+    # Of a server that does not answer apt only warns, unless told that any error is one.
+    APT_CONFIG=$folder/apt.conf LC_ALL=C apt-get -qq -o Acquire::Retries=3 -o APT::Update::Error-Mode=any update || return
     touch "$folder/fresh"
 }
 
+# debs_known FILE: sets DEBS to the files that it names, if all are there.
+debs_known() {
+    local file
+    [ -s "$1" ] || return
+    mapfile -t DEBS <"$1"
+    for file in "${DEBS[@]}"; do
+        [ -s "$file" ] || return
+    done
+}
+
 debs_resolve() {
-    local arch=$1 folder=$2 list file
-    shift 2
-    list=$folder/$(printf '%s\n' "$DEBIAN_SUITE" "$@" | sha256sum | cut -c1-16).files
-    if [ -s "$list" ]; then
-        mapfile -t DEBS <"$list"
-        for file in "${DEBS[@]}"; do
-            [ -s "$file" ] || rm -f "$list"
-        done
-        [ -s "$list" ] && return
-    fi
-    local -x APT_CONFIG=$folder/apt.conf LC_ALL=C
-    debs_refresh "$arch" "$folder"
+    local arch=$1 name list file
+    shift
+    name=$(printf '%s\n' "$DEBIAN_SUITE" "$@" | sha256sum | cut -c1-16).files
+    # Read by those who call this.
+    # shellcheck disable=SC2034
+    DEBS_FOLDER=$CACHE/debs/$arch DEBS_SECURITY=yes
+    if debs_known "$DEBS_FOLDER/$name"; then return; fi
+    debs_lists "$arch"
+    list=$DEBS_FOLDER/$name
+    if debs_known "$list"; then return; fi
+    local -x APT_CONFIG=$DEBS_FOLDER/apt.conf LC_ALL=C
     say "Fetching packages for $arch: $*"
-    apt-get install -y -qq -o Acquire::Retries=3 --download-only "$@" >"$folder/apt.log" 2>&1 ||
-        die "$(tail -n 20 "$folder/apt.log")" "These packages could not be fetched." \
+    apt-get install -y -qq -o Acquire::Retries=3 --download-only "$@" >"$DEBS_FOLDER/apt.log" 2>&1 ||
+        die "$(tail -n 20 "$DEBS_FOLDER/apt.log")" "These packages could not be fetched." \
             "If they are no longer on the mirror, take its present ones:  rm -r $CACHE/debs"
     # "Inst NAME (VERSION ORIGIN [ARCH])"; file names write the colon of an epoch as %3a.
     apt-get install --simulate -qq "$@" |
-        awk -v at="$folder/cache/archives/" '$1 == "Inst" {
+        awk -v at="$DEBS_FOLDER/cache/archives/" '$1 == "Inst" {
             version = substr($3, 2); gsub(/:/, "%3a", version)
             match($0, /\[[a-z0-9]+\]/)
             print at $2 "_" version "_" substr($0, RSTART + 1, RLENGTH - 2) ".deb" }' >"$list.new"

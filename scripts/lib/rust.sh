@@ -67,14 +67,33 @@ need_rust_tools() {
     fi
 }
 
+# This machine's memory, rounded: boards keep some of theirs for the GPU.
+memory_gib() {
+    awk '/^MemTotal:/ { print int($2 / 1048576 + 0.5) }' /proc/meminfo
+}
+
 # Compilers of small boards run out of memory if each core has one: about 1 GiB for each.
 limit_jobs() {
     local cores gib
     [ -n "${CARGO_BUILD_JOBS:-}" ] && return
     cores=$(nproc)
-    gib=$(awk '/^MemTotal:/ { print int($2 / 1048576 + 0.5) }' /proc/meminfo)
+    gib=$(memory_gib)
     [ "$gib" -lt 1 ] && gib=1
     if [ "$gib" -lt "$cores" ]; then
         export CARGO_BUILD_JOBS=$gib
     fi
+}
+
+# With less, one compiler for the whole program may not fit in.
+WHOLE_PROGRAM_GIB=4
+
+# The last step of a release build holds the whole program at once, in one compiler, which limit_jobs cannot make smaller: on
+# small boards it takes the program piece by piece, for some more bytes. Only for who builds there to run it there: what is
+# shipped is the same from anywhere.
+limit_optimisation() {
+    [ "$(memory_gib)" -lt "$WHOLE_PROGRAM_GIB" ] || return 0
+    export CARGO_PROFILE_RELEASE_LTO=${CARGO_PROFILE_RELEASE_LTO:-thin}
+    # As many as rustc makes where nobody says how many.
+    export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=${CARGO_PROFILE_RELEASE_CODEGEN_UNITS:-16}
+    say "This machine has less than $WHOLE_PROGRAM_GIB GiB of memory: the program is optimised in pieces."
 }
