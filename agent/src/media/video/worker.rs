@@ -73,7 +73,6 @@ impl Worker {
             encoder: None,
             backoff: Backoff::default(),
             failing: false,
-            unhealthy: false,
             needs_keyframe: false,
             unusable: 0,
         };
@@ -154,8 +153,6 @@ struct Job {
     backoff: Backoff,
     /// The failure that lasts has been logged.
     failing: bool,
-    /// Health says that nothing can encode.
-    unhealthy: bool,
     /// A picture was refused: what follows it can only be shown from a key frame on.
     needs_keyframe: bool,
     /// Pictures in a row of which nothing came that can be shown.
@@ -268,7 +265,7 @@ impl Job {
         metrics.encoded.get_or_create(&self.codec.into()).inc();
         metrics.copies.get_or_create(&self.codec.into()).inc_by(unit.copies.into());
         let recovered = self.shared.lineup(self.codec, self.rendition).worked(place, Instant::now());
-        if recovered || mem::take(&mut self.unhealthy) {
+        if recovered {
             self.shared.encoder_health(Level::Ok, format!("{} works again", open.words));
         }
         self.shared.publish(&Arc::new(unit), self.rendition, self.epoch);
@@ -347,11 +344,6 @@ impl Job {
         self.close();
         let next = self.lineup().failed(place, was_open, now);
         let first = !mem::replace(&mut self.failing, true);
-        let nothing = next == Next::AgainLater && self.rendition == Rendition::Main;
-        if nothing && !mem::replace(&mut self.unhealthy, true) {
-            // There is no other one: viewers see nothing.
-            self.shared.encoder_health(Level::Failed, format!("{} fails: {error:#}", backend.words()));
-        }
         match next {
             Next::AgainAtOnce | Next::AgainLater if first => {
                 tracing::warn!(codec, encoder = %backend.words(), "video encoder failed, is opened again: {error:#}");
