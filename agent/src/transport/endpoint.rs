@@ -13,7 +13,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Inner,
-    batch::Batch,
     candidate::{LocalCandidate, Path, Protocol},
     demux::EndpointId,
     mdns::Disguise,
@@ -181,11 +180,6 @@ impl Endpoint {
             let count = all.len().div_ceil(segment);
             self.relay(path, (0..count).map(|n| all.slice(n * segment..all.len().min((n + 1) * segment))));
         }
-    }
-
-    /// Sends several datagrams, those that can in one call: see [`Batch`].
-    pub fn batch(&self) -> Batch<'_> {
-        Batch::new(self)
     }
 
     /// The socket of the shared port that datagrams by `path` leave from, if it is one of this session's.

@@ -7,7 +7,6 @@
 //!
 //! Not here: connectivity checks, ICE over TCP that the device opens.
 
-mod batch;
 mod candidate;
 pub mod channel;
 pub mod demux;
@@ -40,7 +39,6 @@ use tokio_util::{
 use tracing::{Instrument as _, info};
 
 pub use self::{
-    batch::Batch,
     candidate::{CandidateKind, LocalCandidate, Path, Protocol},
     endpoint::{Endpoint, EndpointEvent},
     interfaces::{Gateway, InterfaceAddress, InterfaceChanges, Interfaces},

@@ -24,7 +24,7 @@ use super::{
     metrics::{Drop, TransportMetrics},
     resolved::Resolved,
     server::ServerUrl,
-    sockets::{Buffers, MAX_TRAIN, Socket, Sockets},
+    sockets::{Buffers, HOLD, MAX_TRAIN, Moderation, Socket, Sockets},
     tcp::Connections,
     tls,
     turn::Reachability,
@@ -311,15 +311,10 @@ impl std::ops::Drop for QueryGuard<'_> {
 /// Receives on one socket until it is aborted.
 pub(super) async fn receive(shared: Arc<Shared>, socket: Arc<Socket>) {
     let (mut buffers, mut told) = (Buffers::new(), None);
+    let (mut moderation, mut awake) = (Moderation::new(Instant::now()), true);
     loop {
-        let take = |from, data| shared.deliver(Path::udp(socket.local, from), data);
-        match socket.wire.receive(&mut buffers, take).await {
-            Ok(()) => {
-                told = None;
-                shared.metrics.receive_calls.inc();
-                // A flood keeps the socket readable for ever: others of this thread have their turn.
-                consume_budget().await;
-            }
+        match receive_once(&shared, &socket, &mut buffers, &mut moderation, &mut awake).await {
+            Ok(()) => told = None,
             Err(e) => {
                 if told.replace(e.kind()) != Some(e.kind()) {
                     warn!("receiving on {} fails: {e}", socket.local);
@@ -328,4 +323,31 @@ pub(super) async fn receive(shared: Arc<Shared>, socket: Arc<Socket>) {
             }
         }
     }
+}
+
+async fn receive_once(
+    shared: &Shared,
+    socket: &Socket,
+    buffers: &mut Buffers,
+    moderation: &mut Moderation,
+    awake: &mut bool,
+) -> std::io::Result<()> {
+    let wire = &socket.wire;
+    let take = |from, data| shared.deliver(Path::udp(socket.local, from), data);
+    let taken = if *awake { wire.receive(buffers, take).await? } else { wire.take_waiting(buffers, take)? };
+    if taken.datagrams > 0 {
+        shared.metrics.receive_calls.inc();
+    }
+    let collects = taken.datagrams > 0 && moderation.collects(Instant::now(), taken.datagrams);
+    if collects == *awake {
+        wire.set_awake(!collects)?;
+        *awake = !collects;
+    }
+    if collects && taken.is_all {
+        tokio::time::sleep(HOLD).await;
+    } else {
+        // A flood keeps the socket readable for ever: others of this thread have their turn.
+        consume_budget().await;
+    }
+    Ok(())
 }

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::{net::UdpSocket, time::timeout};
 
 use super::*;
@@ -138,11 +137,8 @@ async fn thirty_two_sessions_share_one_port() {
             for round in 0..20u8 {
                 socket.send(&[0x80, n, round]).await.unwrap();
                 assert_eq!(datagram(&mut endpoint).await, (local, from, vec![0x80, n, round]));
-                let mut batch = endpoint.batch();
-                for packet in 0..10 {
-                    batch.push(Path::udp(local, from), BytesMut::from(&[0x80, n, round, packet][..]));
-                }
-                drop(batch);
+                let packets = (0..10).flat_map(|packet| [0x80, n, round, packet]);
+                endpoint.send_media(Path::udp(local, from), &packets.collect::<Vec<_>>(), 4);
                 for packet in 0..10 {
                     let mut buffer = [0; 10];
                     let length = timeout(DEADLINE, socket.recv(&mut buffer)).await.unwrap().unwrap();
@@ -159,6 +155,37 @@ async fn thirty_two_sessions_share_one_port() {
     assert_eq!(metrics.send_calls.get(), 32 * 20);
     drop(sessions);
     assert_eq!(transport.metrics().endpoints.get(), 0);
+}
+
+/// What eight viewers report, and more: it is taken a few at a time, and soon; and when it has ended, at once again.
+#[tokio::test]
+async fn many_datagrams_a_second_wake_up_less_often_than_they_come_and_none_is_lost() {
+    let transport = transport().await;
+    let mut session = session(&transport, "aaaa");
+    let viewer = viewer(&transport).await;
+    viewer.send(&stun(1, "aaaa:x")).await.unwrap();
+    assert_eq!(datagram(&mut session).await.2, stun(1, "aaaa:x"));
+    let sending = tokio::spawn(async move {
+        let mut each = tokio::time::interval(Duration::from_millis(2));
+        for n in 0..500u16 {
+            each.tick().await;
+            viewer.send(&[&[0x80], &n.to_be_bytes()[..]].concat()).await.unwrap();
+        }
+        viewer
+    });
+    for n in 0..500u16 {
+        assert_eq!(datagram(&mut session).await.2, [&[0x80], &n.to_be_bytes()[..]].concat());
+    }
+    let calls = transport.metrics().receive_calls.get();
+    assert!(calls < 300, "{calls} calls");
+    let viewer = sending.await.unwrap();
+    // A window without anything.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..3 {
+        viewer.send(DTLS).await.unwrap();
+        assert_eq!(datagram(&mut session).await.2, DTLS);
+    }
+    assert_eq!(transport.metrics().receive_calls.get(), calls + 3);
 }
 
 #[tokio::test]
@@ -277,8 +304,11 @@ async fn metrics_are_found_under_the_transports_name() {
 }
 
 /// 40 packets of a picture, the last of them shorter, each marked with its number.
-fn picture() -> Vec<BytesMut> {
-    (0..40u8).map(|n| BytesMut::from(&vec![[0x80, n]; if n == 39 { 20 } else { 500 }].concat()[..])).collect()
+/// Packets of this length, and a shorter one.
+const PACKET: usize = 1000;
+
+fn picture() -> Vec<u8> {
+    (0..40u8).flat_map(|n| vec![[0x80, n]; if n == 39 { 20 } else { PACKET / 2 }].concat()).collect()
 }
 
 #[tokio::test]
@@ -290,12 +320,8 @@ async fn the_packets_of_a_picture_leave_and_come_in_fewer_calls_than_packets() {
     here.send(path, &stun(1, "bbbb:x"));
     assert_eq!(datagram(&mut there).await.2, stun(1, "bbbb:x"));
     let (sent, received) = (near.metrics().send_calls.get(), far.metrics().receive_calls.get());
-    let mut batch = here.batch();
-    for packet in picture() {
-        batch.push(path, packet);
-    }
-    drop(batch);
-    for packet in picture() {
+    here.send_media(path, &picture(), PACKET);
+    for packet in picture().chunks(PACKET) {
         assert_eq!(datagram(&mut there).await.2, packet);
     }
     assert_eq!(near.metrics().datagrams_out.get(), 41);
@@ -340,15 +366,11 @@ async fn packets_that_the_kernel_does_not_cut_leave_one_by_one() {
     let peer = viewer(&transport).await;
     let path = Path::udp(peer.peer_addr().unwrap(), peer.local_addr().unwrap());
     for _ in 0..2 {
-        let mut batch = here.batch();
-        for packet in picture() {
-            batch.push(path, packet);
-        }
-        drop(batch);
-        for packet in picture() {
+        here.send_media(path, &picture(), PACKET);
+        for packet in picture().chunks(PACKET) {
             let mut buffer = [0; 1500];
             let length = timeout(DEADLINE, peer.recv(&mut buffer)).await.unwrap().unwrap();
-            assert_eq!(buffer[..length], packet);
+            assert_eq!(&buffer[..length], packet);
         }
     }
     assert_eq!(transport.metrics().datagrams_out.get(), 80);

@@ -2,12 +2,11 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
-use tokio::net::UdpSocket;
 use tracing::warn;
 
 use super::{Socket, Wire};
@@ -36,7 +35,7 @@ async fn bind_once(addresses: &[IpAddr], wanted: u16) -> anyhow::Result<Option<V
     let mut port = wanted;
     let mut sockets = Vec::new();
     for (place, &ip) in addresses.iter().enumerate() {
-        let socket = match bind_one(SocketAddr::new(ip, port), preference(place, &sockets)).await {
+        let socket = match bind_one(SocketAddr::new(ip, port), preference(place, &sockets)) {
             Ok(socket) => socket,
             Err(e) if e.kind() == io::ErrorKind::AddrInUse && wanted == 0 => return Ok(None),
             Err(e) if e.kind() == io::ErrorKind::AddrInUse => bail!(
@@ -63,10 +62,10 @@ async fn bind_once(addresses: &[IpAddr], wanted: u16) -> anyhow::Result<Option<V
 }
 
 /// Binds one address.
-pub(super) async fn bind_one(address: SocketAddr, preference: u16) -> io::Result<Socket> {
-    let io = UdpSocket::bind(address).await?;
+pub(super) fn bind_one(address: SocketAddr, preference: u16) -> io::Result<Socket> {
+    let io = UdpSocket::bind(address)?;
     let local = io.local_addr()?;
-    Ok(Socket { local, preference, wire: Wire::new(io).await? })
+    Ok(Socket { local, preference, wire: Wire::new(io)? })
 }
 
 /// The preference of the address at `place` in the order of all, that no socket has. One that comes later is preferred to
@@ -104,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_is_taken_is_named_with_advice() {
-        let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = bind(&ips(&["127.0.0.1"]), port).await.unwrap_err().to_string();
         assert!(error.contains(&format!("UDP port {port} is in use on 127.0.0.1")), "{error}");
@@ -126,7 +125,7 @@ mod tests {
             let later = preference(0, &sockets);
             assert!(later > before || change % STEP == 0, "change {change}: {later} after {before}");
             let ip = [127, 0, 0, if change % 2 == 0 { 1 } else { 2 }];
-            sockets = vec![Arc::new(bind_one((ip, 0).into(), later).await.unwrap())];
+            sockets = vec![Arc::new(bind_one((ip, 0).into(), later).unwrap())];
         }
     }
 }

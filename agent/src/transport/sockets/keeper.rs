@@ -115,7 +115,7 @@ impl Keeper {
     }
 
     async fn open(&mut self, address: SocketAddr, preference: u16) -> Option<Arc<Socket>> {
-        match bind_one(address, preference).await {
+        match bind_one(address, preference) {
             Ok(socket) => {
                 self.refused.remove(&address.ip());
                 let socket = Arc::new(socket);

@@ -2,7 +2,9 @@
 
 mod bind;
 mod choose;
+mod gate;
 mod keeper;
+mod moderation;
 mod wire;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -11,6 +13,7 @@ pub(super) use self::{
     bind::bind,
     choose::choose,
     keeper::Keeper,
+    moderation::{HOLD, Moderation},
     wire::{Buffers, MAX_TRAIN, Wire},
 };
 
