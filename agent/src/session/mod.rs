@@ -8,6 +8,7 @@
 
 mod authentic;
 pub mod congestion;
+mod connection;
 mod describe;
 mod driver;
 mod end;

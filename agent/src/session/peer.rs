@@ -3,29 +3,18 @@
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use rtc::{
-    peer_connection::{
-        RTCPeerConnection,
-        certificate::RTCCertificate,
-        event::RTCPeerConnectionEvent,
-        message::{RTCMessage, TaggedRTCMessage},
-        sdp::RTCSessionDescription,
-        state::RTCPeerConnectionState,
-        transport::{
-            RTCIceCandidate, RTCIceCandidateInit, RTCIceCandidatePair, RTCIceCandidateType, RTCIceProtocol,
-        },
-    },
-    sansio::Protocol,
-    shared::{TaggedBytesMut, TransportContext, TransportProtocol},
+use rtc::peer_connection::{
+    certificate::RTCCertificate, sdp::RTCSessionDescription, state::RTCPeerConnectionState,
+    transport::RTCIceCandidateInit,
 };
 
 use super::{
     authentic::is_authentic,
+    connection::Connection,
     flight::Flight,
     flow::{Flow, Streams, Wish},
     negotiation::{AudioChoice, VideoChoice},
@@ -38,7 +27,7 @@ use super::{
 };
 use crate::{
     media::{audio::AudioCodec, video::VideoCodec},
-    transport::{self, Path},
+    transport::Path,
 };
 
 /// How long a peer may be without any packet before its path counts as lost, and before it counts as gone.
@@ -115,11 +104,7 @@ pub enum PeerEvent {
 
 /// The answering side of one session.
 pub struct Peer {
-    pc: RTCPeerConnection,
-    /// What the stack has to say has been asked of it since it was last given anything.
-    settled: bool,
-    /// When the stack wants to be called, as it said when it was settled.
-    timer: Option<Instant>,
+    connection: Connection,
     tap: KeyTap,
     flow: Flow,
     video: Option<VideoCodec>,
@@ -172,9 +157,7 @@ impl Peer {
         };
         let heard = with.audio.iter().flat_map(|(_, c)| &c.common).map(|(c, o)| (o.number, *c)).collect();
         let peer = Self {
-            pc,
-            settled: false,
-            timer: None,
+            connection: Connection::new(now, pc),
             tap,
             flow: Flow::new(now, SystemTime::now(), &streams),
             video: video.map(|((_, choice), _)| choice.codec),
@@ -194,11 +177,11 @@ impl Peer {
     /// Answers a later offer of the same session: an ICE restart, after which [`Self::ufrag`] is another and all
     /// candidates are to be told again, or a change of direction. The codecs stay.
     pub fn answer_again(&mut self, now: Instant, offer: &str) -> Result<String> {
-        self.settled = false;
-        self.pc.set_remote_description(now, RTCSessionDescription::offer(offer.to_owned())?)?;
-        let answer = self.pc.create_answer(None)?;
+        let stack = self.connection.stack();
+        stack.set_remote_description(now, RTCSessionDescription::offer(offer.to_owned())?)?;
+        let answer = stack.create_answer(None)?;
         let sdp = answer.sdp.clone();
-        self.pc.set_local_description(now, answer)?;
+        stack.set_local_description(now, answer)?;
         let ufrag = ufrag_of(&sdp);
         self.password = attribute_of(&sdp, "a=ice-pwd:");
         if std::mem::replace(&mut self.ufrag, ufrag) != self.ufrag {
@@ -232,16 +215,16 @@ impl Peer {
 
     /// A local candidate, as `candidate:...`.
     pub fn add_local_candidate(&mut self, line: &str) -> Result<()> {
-        self.settled = false;
-        self.pc.add_local_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })?;
+        let init = RTCIceCandidateInit { candidate: line.into(), ..Default::default() };
+        self.connection.stack().add_local_candidate(init)?;
         self.nominations.told_local(line);
         Ok(())
     }
 
     /// A remote candidate, as `candidate:...`.
     pub fn add_remote_candidate(&mut self, line: &str) -> Result<()> {
-        self.settled = false;
-        self.pc.add_remote_candidate(RTCIceCandidateInit { candidate: line.into(), ..Default::default() })?;
+        let init = RTCIceCandidateInit { candidate: line.into(), ..Default::default() };
+        self.connection.stack().add_remote_candidate(init)?;
         self.nominations.told_remote(line);
         Ok(())
     }
@@ -258,45 +241,23 @@ impl Peer {
             }
             return;
         }
-        self.settled = false;
         self.flight.received(&data);
         let known = self.nominations.incoming(now, path, &data);
-        let transport = TransportContext {
-            local_addr: known.local,
-            peer_addr: known.remote,
-            ecn: None,
-            transport_protocol: match known.protocol {
-                transport::Protocol::Udp => TransportProtocol::UDP,
-                transport::Protocol::Tcp => TransportProtocol::TCP,
-            },
-        };
-        if let Err(e) = self.pc.handle_read(TaggedBytesMut { now, transport, message: data }) {
-            // A peer's bytes: what cannot be read is dropped.
-            tracing::trace!("datagram from {} dropped: {e}", path.remote);
-        }
+        self.connection.handle_datagram(now, known, data);
     }
 
     /// Time has come that [`Self::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.flight.handle_timeout(now);
         self.flow.handle_timeout(now);
-        if self.settled && self.timer.is_none_or(|due| due > now) {
-            return;
-        }
-        self.settled = false;
-        if let Err(e) = self.pc.handle_timeout(now) {
-            tracing::debug!("timer: {e}");
-        }
+        self.connection.handle_timeout(now);
     }
 
     /// When [`Self::handle_timeout`] wants to be called, or media wants to leave.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
-        if !self.settled {
-            self.timer = self.pc.poll_timeout();
-        }
         // Without a path nothing of the flow can leave, whatever is due.
         let flow = self.nominations.in_use().and_then(|_| self.flow.poll_timeout(now));
-        [self.timer, self.flight.due(), flow].into_iter().flatten().min()
+        [self.connection.poll_timeout(), self.flight.due(), flow].into_iter().flatten().min()
     }
 
     /// The next packets of pictures and sound to send, and their path; after [`Self::poll_transmit`] and before the next
@@ -311,22 +272,15 @@ impl Peer {
         if let Some((path, data)) = self.flight.poll() {
             return Some(Transmit { path, data });
         }
-        if !self.settled {
-            if let Some(out) = self.pc.poll_write() {
-                let protocol = match out.transport.transport_protocol {
-                    TransportProtocol::TCP => transport::Protocol::Tcp,
-                    _ => transport::Protocol::Udp,
-                };
-                let (local, remote) = (out.transport.local_addr, out.transport.peer_addr);
-                let path = self.nominations.outgoing(out.now, Path { protocol, local, remote }, &out.message);
-                self.flight.sent(out.now, path, &out.message);
-                return Some(Transmit { path, data: out.message });
+        if !self.connection.is_settled() {
+            if let Some((at, path, data)) = self.connection.poll_transmit() {
+                let path = self.nominations.outgoing(at, path, &data);
+                self.flight.sent(at, path, &data);
+                return Some(Transmit { path, data });
             }
-            self.timer = self.pc.poll_timeout();
-            if let Some(base) = self.selected_pair().as_ref().and_then(base) {
+            if let Some(base) = self.connection.base() {
                 self.nominations.selected(base);
             }
-            self.settled = true;
         }
         let path = self.nominations.in_use()?;
         Some(Transmit { path, data: self.flow.next_report(now)? })
@@ -334,7 +288,7 @@ impl Peer {
 
     /// The next thing that happened.
     pub fn poll_event(&mut self, now: Instant) -> Option<PeerEvent> {
-        if !self.settled {
+        if !self.connection.is_settled() {
             self.ask_stack(now);
         }
         if self.nominations.take_move() {
@@ -349,22 +303,18 @@ impl Peer {
     }
 
     fn ask_stack(&mut self, now: Instant) {
-        while let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read() {
-            if let RTCMessage::RtpPacket(_, packet) = message {
-                self.heard(now, packet);
-            }
+        while let Some(packet) = self.connection.poll_packet() {
+            self.heard(now, packet);
         }
-        while let Some(event) = self.pc.poll_event() {
-            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
-                let event = match state {
-                    RTCPeerConnectionState::Connected => self.connected(now),
-                    RTCPeerConnectionState::Disconnected => Some(PeerEvent::Disconnected),
-                    RTCPeerConnectionState::Failed => Some(PeerEvent::Failed),
-                    RTCPeerConnectionState::Closed => Some(PeerEvent::Closed),
-                    _ => None,
-                };
-                self.events.extend(event);
-            }
+        while let Some(state) = self.connection.poll_state() {
+            let event = match state {
+                RTCPeerConnectionState::Connected => self.connected(now),
+                RTCPeerConnectionState::Disconnected => Some(PeerEvent::Disconnected),
+                RTCPeerConnectionState::Failed => Some(PeerEvent::Failed),
+                RTCPeerConnectionState::Closed => Some(PeerEvent::Closed),
+                _ => None,
+            };
+            self.events.extend(event);
         }
     }
 
@@ -412,17 +362,7 @@ impl Peer {
 
     /// The path in words: "host 192.0.2.1:5000 to prflx 198.51.100.1:6000"; over TCP "host (tcp) ... to ...".
     pub fn path(&mut self) -> String {
-        if let Some(words) = self.nominations.elsewhere() {
-            return words;
-        }
-        let Some(pair) = self.selected_pair() else { return "path unknown".into() };
-        let end = |c: &RTCIceCandidate, tcp: &str| {
-            let address = c.address.parse().map(|ip| SocketAddr::new(ip, c.port).to_string());
-            format!("{}{tcp} {}", c.typ, address.unwrap_or_else(|_| format!("{}:{}", c.address, c.port)))
-        };
-        let over_tcp = pair.local().protocol == RTCIceProtocol::Tcp;
-        let tcp = if over_tcp { transport::Protocol::Tcp } else { transport::Protocol::Udp }.remark();
-        format!("{} to {}", end(pair.local(), tcp), end(pair.remote(), ""))
+        self.nominations.elsewhere().unwrap_or_else(|| self.connection.path())
     }
 
     /// What is sent goes by this path, if there is one.
@@ -432,66 +372,18 @@ impl Peer {
 
     /// Both ends of the path in use; `None` before there is one.
     pub fn ends(&mut self) -> Option<Ends> {
-        if let Some(ends) = self.nominations.ends() {
-            return Some(ends);
-        }
-        let pair = self.selected_pair()?;
-        let address = |c: &RTCIceCandidate| Some(SocketAddr::new(c.address.parse().ok()?, c.port));
-        let protocol = match pair.local().protocol {
-            RTCIceProtocol::Tcp => transport::Protocol::Tcp,
-            _ => transport::Protocol::Udp,
-        };
-        let path = Path { protocol, local: address(pair.local())?, remote: address(pair.remote())? };
-        Some(Ends { path, local: kind(pair.local().typ), remote: kind(pair.remote().typ) })
-    }
-
-    /// All tracks share one transport; it is reached through any of them.
-    fn selected_pair(&mut self) -> Option<RTCIceCandidatePair> {
-        let (sender, receiver) = (self.pc.get_senders().next(), self.pc.get_receivers().next());
-        if let Some(sender) = sender.and_then(|id| self.pc.rtp_sender(id)) {
-            return sender.transport()?.ice_transport().get_selected_candidate_pair();
-        }
-        self.pc.rtp_receiver(receiver?)?.transport()?.ice_transport().get_selected_candidate_pair()
+        self.nominations.ends().or_else(|| self.connection.ends())
     }
 
     /// Ends the session: the last datagrams (DTLS close_notify) come out of [`Self::poll_transmit`].
     pub fn close(&mut self) {
-        self.settled = false;
-        if let Err(e) = self.pc.close() {
-            tracing::debug!("close: {e}");
-        }
+        self.connection.close();
     }
 }
 
 /// RTCP by its packet types (RFC 5761 section 4), behind what is no media at all (RFC 7983).
 fn is_report(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, 192..=223, ..])
-}
-
-/// Where a pair's datagrams leave from, and to: a reflexive address is the NAT's, its base is ours (RFC 8445 section 5.1.1).
-fn base(pair: &RTCIceCandidatePair) -> Option<Path> {
-    let (local, remote) = (pair.local(), pair.remote());
-    let reflexive = matches!(local.typ, RTCIceCandidateType::Srflx | RTCIceCandidateType::Prflx);
-    let related = local.related_address.parse().ok().filter(|_| reflexive);
-    let base = match related {
-        Some(ip) => SocketAddr::new(ip, local.related_port),
-        None => SocketAddr::new(local.address.parse().ok()?, local.port),
-    };
-    let protocol = match local.protocol {
-        RTCIceProtocol::Tcp => transport::Protocol::Tcp,
-        _ => transport::Protocol::Udp,
-    };
-    Some(Path { protocol, local: base, remote: SocketAddr::new(remote.address.parse().ok()?, remote.port) })
-}
-
-/// As candidate lines have it (RFC 8839 section 5.1).
-fn kind(typ: RTCIceCandidateType) -> &'static str {
-    match typ {
-        RTCIceCandidateType::Srflx => "srflx",
-        RTCIceCandidateType::Prflx => "prflx",
-        RTCIceCandidateType::Relay => "relay",
-        _ => "host",
-    }
 }
 
 /// The stack's own answer has one; where it had none, no check would ever find the session.

@@ -28,7 +28,10 @@ use super::*;
 use crate::{
     media::{audio::AudioFrame, video::AccessUnit},
     session::offer::{Answer, Codecs, Offer},
-    transport::demux::{Packet, classify},
+    transport::{
+        self,
+        demux::{Packet, classify},
+    },
 };
 
 const DEVICE: &str = "192.0.2.1:5000";

@@ -9,6 +9,7 @@
 
 mod candidate;
 pub mod channel;
+pub mod coarse;
 pub mod demux;
 pub mod discovery;
 mod endpoint;

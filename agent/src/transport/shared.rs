@@ -24,7 +24,7 @@ use super::{
     metrics::{Drop, TransportMetrics},
     resolved::Resolved,
     server::ServerUrl,
-    sockets::{Buffers, HOLD, MAX_TRAIN, Moderation, Socket, Sockets},
+    sockets::{Buffers, MAX_TRAIN, Moderation, Socket, Sockets},
     tcp::Connections,
     tls,
     turn::Reachability,
@@ -338,16 +338,18 @@ async fn receive_once(
     if taken.datagrams > 0 {
         shared.metrics.receive_calls.inc();
     }
-    let collects = taken.datagrams > 0 && moderation.collects(Instant::now(), taken.datagrams);
-    if collects == *awake {
-        wire.set_awake(!collects)?;
-        *awake = !collects;
+    let hold = match taken.datagrams {
+        0 => None,
+        some => moderation.collects(Instant::now(), some),
+    };
+    if hold.is_some() == *awake {
+        wire.set_awake(hold.is_none())?;
+        *awake = hold.is_none();
     }
-    if collects && taken.is_all {
-        tokio::time::sleep(HOLD).await;
-    } else {
+    match hold.filter(|_| taken.is_all) {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
         // A flood keeps the socket readable for ever: others of this thread have their turn.
-        consume_budget().await;
+        None => consume_budget().await,
     }
     Ok(())
 }

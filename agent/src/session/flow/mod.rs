@@ -26,7 +26,10 @@ use super::{
     send::{Counts, Outlet, Repair, Seal, Sender, Sent, SoundStream, Train, VideoStream},
     srtp::{Keys, Outbound, Srtcp},
 };
-use crate::media::{audio::AudioFrame, video::AccessUnit};
+use crate::{
+    media::{audio::AudioFrame, video::AccessUnit},
+    transport::coarse::coarse,
+};
 
 /// The estimate before the viewer has reported anything: what nearly all paths carry, and enough for a first key frame of
 /// 40 kB within a tenth of a second at the pace of pictures.
@@ -376,8 +379,9 @@ impl Flow {
         let reports = [self.reports.poll_timeout(), self.arrivals.poll_timeout()];
         // What is held back in a silence waits for its end, and not for a time.
         let estimate = self.budget.due().filter(|_| !self.controller.is_silence());
-        let others = [train, self.controller.poll_timeout(), estimate];
-        reports.into_iter().chain(others).flatten().min()
+        let others = [self.controller.poll_timeout(), estimate];
+        let later = reports.into_iter().chain(others).flatten().min().map(coarse);
+        [train, later].into_iter().flatten().min()
     }
 
     /// Time has come.

@@ -13,7 +13,7 @@ pub(super) use self::{
     bind::bind,
     choose::choose,
     keeper::Keeper,
-    moderation::{HOLD, Moderation},
+    moderation::Moderation,
     wire::{Buffers, MAX_TRAIN, Wire},
 };
 

@@ -5,9 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long is collected. A repetition that is asked for leaves later by this at most: little beside the round trip of a
-/// path that loses packets, and a third of a picture's time.
-pub(in crate::transport) const HOLD: Duration = Duration::from_millis(10);
+use crate::transport::coarse::{GRID, coarse};
+
 /// More than this many datagrams a second are collected: what seven viewers report, or one says and two hear. Below, nothing
 /// waits, and the wake-ups cost nobody anything.
 const BUSY: u32 = 150;
@@ -28,8 +27,9 @@ impl Moderation {
         Self { since: now, count: 0, busy: false }
     }
 
-    /// `count` datagrams came; whether the next ones are to be collected for [`HOLD`].
-    pub fn collects(&mut self, now: Instant, count: usize) -> bool {
+    /// `count` datagrams came; until when the next ones are to be collected, if they are: 5 to 15 ms. What is sent again then
+    /// leaves that much later, which is little beside the round trip of a path that loses packets.
+    pub fn collects(&mut self, now: Instant, count: usize) -> Option<Instant> {
         let passed = now.saturating_duration_since(self.since);
         if passed >= WINDOW {
             // After a pause the window was longer than meant, and what came in it is that much less.
@@ -37,19 +37,20 @@ impl Moderation {
             (self.since, self.count) = (now, 0);
         }
         self.count = self.count.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        self.busy
+        self.busy.then(|| coarse(now + GRID / 2))
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     /// Datagrams at even distances; the share of them after which is waited.
     fn collected(moderation: &mut Moderation, from: Instant, a_second: u32, seconds: u32) -> f64 {
         let count = a_second * seconds;
-        let waits =
-            (1..=count).filter(|n| moderation.collects(from + Duration::from_secs(1) * *n / a_second, 1));
+        let waits = (1..=count)
+            .filter(|n| moderation.collects(from + Duration::from_secs(1) * *n / a_second, 1).is_some());
         waits.count() as f64 / f64::from(count)
     }
 
@@ -71,7 +72,7 @@ mod tests {
         let start = Instant::now();
         let mut moderation = Moderation::new(start);
         assert!(collected(&mut moderation, start, 400, 2) > 0.8);
-        assert!(!moderation.collects(start + Duration::from_secs(30), 1));
+        assert_eq!(moderation.collects(start + Duration::from_secs(30), 1), None);
     }
 
     #[test]
@@ -79,7 +80,8 @@ mod tests {
         let start = Instant::now();
         let mut moderation = Moderation::new(start);
         moderation.collects(start, usize::MAX);
-        assert!(moderation.collects(start + WINDOW, 1));
-        assert!(!moderation.collects(start + 2 * WINDOW, 1));
+        let until = moderation.collects(start + WINDOW, 1).unwrap() - (start + WINDOW);
+        assert!((GRID / 2..=GRID * 3 / 2).contains(&until), "{until:?}");
+        assert_eq!(moderation.collects(start + 2 * WINDOW, 1), None);
     }
 }
