@@ -8,12 +8,12 @@
 
 mod assets;
 mod auth;
-mod connection;
 mod device_id;
 mod endpoints;
 mod ice;
 mod idle;
 mod links;
+mod listener;
 mod metrics;
 mod peer;
 mod port;

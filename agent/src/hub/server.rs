@@ -7,18 +7,18 @@ use std::{
 
 use anyhow::{Context, bail};
 use axum::{Json, Router, extract::State, routing::get};
-use axum_server::{
-    Handle,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hub, assets, connection::Bounded, endpoints, links, peer::Now, tls};
+use super::{
+    Hub, assets, endpoints, links,
+    listener::{Listener, Room},
+    peer::Now,
+    tls,
+};
 
 /// A client that sends no request for this long is closed.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
-/// TLS handshakes on slow boards with several viewers at once take their time.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(10);
 /// For goodbyes to leave; with [`LINGER`] under the second in which the hub ends.
 const GOODBYE: Duration = Duration::from_millis(600);
 /// For requests that are being answered.
@@ -39,7 +39,7 @@ pub(super) struct Addresses {
 pub struct Bound {
     hub: Hub,
     http: Option<TcpListener>,
-    https: Option<(TcpListener, RustlsConfig)>,
+    https: Option<(TcpListener, TlsAcceptor)>,
     addresses: Addresses,
     fingerprint: Option<String>,
 }
@@ -51,7 +51,7 @@ pub(super) fn bind(hub: &Hub) -> anyhow::Result<Bound> {
         None => (None, None),
         Some(listener) => {
             let identity = tls::load_or_create(config, hub.0.secrets.dir(), &links::own_names())?;
-            (Some((listener, identity.config)), Some(identity.fingerprint))
+            (Some((listener, identity.acceptor)), Some(identity.fingerprint))
         }
     };
     if http.is_none() && https.is_none() {
@@ -106,25 +106,18 @@ impl Bound {
     /// A listener that fails.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let hub = self.hub;
-        let app = router(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let app = router(hub.clone());
         let limits = &hub.0.config;
-        let bounded = Bounded::new(limits.max_viewers + limits.max_devices + SPARE_CONNECTIONS);
-        let handle = Handle::new();
+        let room = Room::new(limits.max_viewers + limits.max_devices + SPARE_CONNECTIONS);
+        let (closing, grace) = (CancellationToken::new(), GOODBYE + LINGER);
         let mut servers = tokio::task::JoinSet::new();
-        if let Some(listener) = self.http {
-            let server = axum_server::from_tcp(listener)?
-                .acceptor(bounded.clone())
-                .first_request_timeout(FIRST_REQUEST)
-                .handle(handle.clone());
-            servers.spawn(server.serve(app.clone()));
-        }
-        if let Some((listener, config)) = self.https {
-            let acceptor = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE).acceptor(bounded);
-            let server = axum_server::from_tcp(listener)?
-                .acceptor(acceptor)
-                .first_request_timeout(FIRST_REQUEST)
-                .handle(handle.clone());
-            servers.spawn(server.serve(app));
+        let plain = self.http.map(|socket| (socket, None));
+        let secure = self.https.map(|(socket, tls)| (socket, Some(tls)));
+        for (socket, tls) in plain.into_iter().chain(secure) {
+            let socket = tokio::net::TcpListener::from_std(socket)?;
+            let (room, app) = (room.clone(), app.clone());
+            let listener = Listener { socket, tls, room, app, patience: REQUEST, grace };
+            servers.spawn(listener.serve(closing.clone()));
         }
         let mut tick = tokio::time::interval(TICK);
         let failed = loop {
@@ -135,7 +128,7 @@ impl Bound {
             }
         };
         // First no more newcomers, then goodbye to those who are here.
-        handle.graceful_shutdown(Some(GOODBYE + LINGER));
+        closing.cancel();
         hub.switchboard().end("the camera is shutting down");
         hub.0.tasks.close();
         let _ = tokio::time::timeout(GOODBYE, hub.0.tasks.wait()).await;
@@ -143,7 +136,7 @@ impl Bound {
         while servers.join_next().await.is_some() {}
         match failed {
             None => Ok(()),
-            Some(ended) => Ok(ended.context("a listener panicked")?.context("a listener failed")?),
+            Some(ended) => ended.context("a listener panicked"),
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::{fs, io::ErrorKind, net::IpAddr, path::Path, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
-use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType,
     date_time_ymd,
 };
 use rustls::{ServerConfig, crypto::ring};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio_rustls::TlsAcceptor;
 
 use super::private_file;
 use crate::config::HubConfig;
@@ -28,7 +28,7 @@ pub(super) struct Names {
 
 /// A certificate that is ready to serve.
 pub(super) struct Identity {
-    pub config: RustlsConfig,
+    pub acceptor: TlsAcceptor,
     /// SHA-256 of the certificate, as browsers show it.
     pub fingerprint: String,
 }
@@ -121,7 +121,7 @@ fn identity(chain_pem: &str, key_pem: &str) -> anyhow::Result<Identity> {
         .context("certificate and private key do not fit together")?;
     // WebSockets over HTTP/2 are another protocol (RFC 8441); the page has ten small files.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Identity { config: RustlsConfig::from_config(Arc::new(config)), fingerprint })
+    Ok(Identity { acceptor: Arc::new(config).into(), fingerprint })
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {

@@ -7,14 +7,10 @@ use std::{
 };
 
 use igd_next::{
-    AddAnyPortError, AddPortError, GetExternalIpError, PortMappingProtocol, RequestError, SearchOptions,
-    aio::{
-        Gateway,
-        tokio::{Tokio, search_gateway},
-    },
+    AddAnyPortError, AddPortError, Gateway, GetExternalIpError, PortMappingProtocol, RequestError,
+    SearchOptions, search_gateway,
 };
-
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
     speak::Place,
@@ -34,7 +30,7 @@ const NAME: &str = "p2pcam";
 /// A router that is spoken with by UPnP.
 #[derive(Debug)]
 pub(super) struct Upnp {
-    gateway: Gateway<Tokio>,
+    gateway: Gateway,
     local: Ipv4Addr,
     /// It knows only mappings without an end: one is to be deleted, or stays.
     permanent: bool,
@@ -56,7 +52,7 @@ impl Upnp {
 
     /// Makes or renews a mapping.
     pub async fn map(&mut self, wanted: &Wanted) -> Result<Granted, Problem> {
-        let outside = match self.gateway.get_external_ip().await {
+        let outside = match self.ask(Gateway::get_external_ip).await? {
             Ok(IpAddr::V4(ip)) => ip,
             Ok(IpAddr::V6(ip)) => {
                 return Err(Problem::refused(format!("its address outside is {ip}, for a port of IPv4")));
@@ -71,15 +67,15 @@ impl Upnp {
             }
             Err(GetExternalIpError::RequestError(error)) => return Err(request(&error)),
         };
-        let port = match self.add(wanted).await {
+        let added = match self.add(wanted).await? {
             Err(AddPortError::OnlyPermanentLeasesSupported) if !self.permanent => {
                 self.permanent = true;
-                self.add(wanted).await
+                self.add(wanted).await?
             }
             other => other,
         };
-        let port = match port {
-            Ok(port) => port,
+        let port = match added {
+            Ok(()) => wanted.external.port(),
             Err(AddPortError::PortInUse) => self.add_any(wanted).await?,
             Err(AddPortError::RequestError(error)) => return Err(request(&error)),
             Err(error) => return Err(Problem::refused(error.to_string())),
@@ -89,24 +85,34 @@ impl Upnp {
 
     /// Deletes a mapping.
     pub async fn unmap(&self, protocol: Protocol, external_port: u16) -> Result<(), Problem> {
-        let removed = self.gateway.remove_port(upnp(protocol), external_port).await;
+        let removed = self.ask(move |gateway| gateway.remove_port(upnp(protocol), external_port)).await?;
         removed.map_err(|error| Problem::refused(error.to_string()))
     }
 
-    async fn add(&self, wanted: &Wanted) -> Result<u16, AddPortError> {
+    async fn add(&self, wanted: &Wanted) -> Result<Result<(), AddPortError>, Problem> {
         let (port, protocol) = (wanted.external.port(), upnp(wanted.protocol));
-        let local = SocketAddr::from((self.local, wanted.internal_port));
-        self.gateway.add_port(protocol, port, local, self.lease(wanted), NAME).await?;
-        Ok(port)
+        let (local, lease) = (SocketAddr::from((self.local, wanted.internal_port)), self.lease(wanted));
+        self.ask(move |gateway| gateway.add_port(protocol, port, local, lease, NAME)).await
     }
 
     async fn add_any(&self, wanted: &Wanted) -> Result<u16, Problem> {
+        let (protocol, lease) = (upnp(wanted.protocol), self.lease(wanted));
         let local = SocketAddr::from((self.local, wanted.internal_port));
-        let added = self.gateway.add_any_port(upnp(wanted.protocol), local, self.lease(wanted), NAME).await;
+        let added = self.ask(move |gateway| gateway.add_any_port(protocol, local, lease, NAME)).await?;
         added.map_err(|error| match error {
             AddAnyPortError::RequestError(error) => request(&error),
             error => Problem::refused(error.to_string()),
         })
+    }
+
+    /// Asks the router something, beside the runtime: the crate's own asynchronous client would bring HTTP/2 along, half a
+    /// megabyte. Each request ends after 10 s.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Gateway) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let gateway = self.gateway.clone();
+        spawn_blocking(move || question(&gateway)).await.map_err(|_| Problem::NoAnswer)
     }
 
     /// Zero is for ever (WANIPConnection:1 section 2.2.21).
@@ -115,17 +121,17 @@ impl Upnp {
     }
 }
 
-async fn search_later(place: Place, to: SocketAddrV4) -> Option<Gateway<Tokio>> {
+async fn search_later(place: Place, to: SocketAddrV4) -> Option<Gateway> {
     sleep(AGAIN).await;
     search(place, to).await
 }
 
-async fn search(place: Place, to: SocketAddrV4) -> Option<Gateway<Tokio>> {
+async fn search(place: Place, to: SocketAddrV4) -> Option<Gateway> {
     let mut options = SearchOptions::default();
     options.bind_addr = (place.local, 0).into();
     options.broadcast_address = to.into();
     options.timeout = Some(SEARCH);
-    let gateway = search_gateway(options).await.ok()?;
+    let gateway = spawn_blocking(move || search_gateway(options)).await.ok()?.ok()?;
     // Anybody on the link can answer; only the router opens ports of the way out.
     (gateway.addr.ip() == IpAddr::V4(place.gateway)).then_some(gateway)
 }
@@ -135,9 +141,7 @@ fn request(error: &RequestError) -> Problem {
         RequestError::ErrorCode(code, words) => {
             Problem::refused(format!("error {code}: {}", printable(words)))
         }
-        RequestError::IoError(_) | RequestError::HyperError(_) | RequestError::HyperClientError(_) => {
-            Problem::NoAnswer
-        }
+        RequestError::IoError(_) | RequestError::AttoHttpError(_) => Problem::NoAnswer,
         RequestError::InvalidResponse(_) => Problem::refused("its answer cannot be read"),
         error => Problem::refused(printable(&error.to_string())),
     }
