@@ -168,6 +168,13 @@ release_build() {
     install -m 755 "$CARGO_TARGET_DIR/$target/release/p2pcam-agent" "$file"
 }
 
+# release_fits FILE: whether boards have room for it. With FFmpeg it is for machines with disks.
+release_fits() {
+    [ "$RELEASE_NATIVE" = no ] && [ "$(stat -c %s "$1")" -gt "$CROSS_LIMIT" ] || return 0
+    die "$1 has $(stat -c %s "$1") bytes, more than the $CROSS_LIMIT that a program for boards may have." \
+        "See what grew (cargo tree, nm --size-sort), or raise CROSS_LIMIT in scripts/lib/cross.conf with a reason."
+}
+
 # Old libraries get into a release only where there are no others, and not without a word.
 release_checks_sysroot() {
     [ "$CROSS_SECURITY" = no ] || return 0

@@ -8,7 +8,10 @@ use std::{
 };
 
 use alsa::Direction;
-use p2pcam_agent::media::audio::try_open;
+use p2pcam_agent::media::{
+    audio::try_open,
+    video::{EncoderInfo, VideoCodec},
+};
 
 use super::{finding::Finding, state};
 
@@ -48,6 +51,23 @@ pub fn video(source: &str) -> Finding {
             Ok(()) => Finding::ok(what, format!("{} can be opened", first.display())),
         },
     }
+}
+
+/// What makes H.264 of raw pictures, of the encoders that were looked for.
+pub fn encoder(source: &str, encoders: &[EncoderInfo]) -> Finding {
+    let what = "encoder";
+    if let Some(taken) = encoders.iter().find(|it| it.chosen && it.codec == VideoCodec::H264) {
+        return Finding::ok(what, format!("{} ({})", taken.name, taken.reason));
+    }
+    let whose = match source {
+        "pattern" => "video.source = \"pattern\" gives raw pictures, and viewers get none of them",
+        _ => "pictures come only from a source that gives H.264 itself",
+    };
+    Finding::warn(
+        what,
+        format!("none on this board, and none built in: {whose}"),
+        "take a camera that encodes, or a build with the feature openh264 (docs/releases.md)",
+    )
 }
 
 /// What `audio.source` and `audio.sink` need: a file, and the right to use sound cards.
@@ -164,6 +184,8 @@ fn numbered(name: &str, prefix: &str) -> Option<u32> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use p2pcam_agent::media::video::EncoderKind;
+
     use super::*;
     use crate::commands::check::finding::Level;
 
@@ -178,6 +200,26 @@ mod tests {
     fn the_test_pattern_and_a_tone_need_no_device() {
         assert_eq!(video("pattern").level, Level::Ok);
         assert_eq!(audio("tone", "log"), []);
+    }
+
+    #[test]
+    fn raw_pictures_need_an_encoder() {
+        let encoder_of = |chosen| EncoderInfo {
+            name: "openh264 (software)".into(),
+            codec: VideoCodec::H264,
+            kind: EncoderKind::Software,
+            there: chosen,
+            chosen,
+            reason: "built in, or not".into(),
+        };
+        assert_eq!(encoder("pattern", &[encoder_of(true)]).level, Level::Ok);
+        let finding = encoder("pattern", &[encoder_of(false)]);
+        assert_eq!(finding.level, Level::Warn);
+        assert!(
+            finding.detail.contains("viewers get none") && finding.advice.contains("openh264"),
+            "{finding}"
+        );
+        assert!(encoder("auto", &[]).detail.contains("gives H.264 itself"));
     }
 
     #[test]

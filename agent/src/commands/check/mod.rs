@@ -21,7 +21,10 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
-use p2pcam_agent::config::{Config, ConfigError, Loaded};
+use p2pcam_agent::{
+    config::{Config, ConfigError, Loaded, VideoEncoderSpec},
+    media::video::encoders,
+};
 
 use self::{
     finding::{Finding, Level},
@@ -103,6 +106,9 @@ async fn all(config: &Config) -> Vec<Finding> {
         state::directory(&config.device.resolved_state_dir()),
         devices::video(&config.video.source),
     ];
+    if let Ok(spec) = VideoEncoderSpec::parse(&config.video.encoder) {
+        findings.push(devices::encoder(&config.video.source, &encoders(&spec)));
+    }
     findings.extend(devices::audio(&config.audio.source, &config.audio.sink));
     findings.extend(gpio::all(&config.gpio));
     findings.extend(state::files(config));
