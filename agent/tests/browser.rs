@@ -306,6 +306,30 @@ async fn an_ice_restart_by_the_page_keeps_the_session_and_the_picture() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_section_that_becomes_inactive_is_not_encoded_for_and_comes_back_when_it_is_wanted_again() {
+    let agent = Agent::start(Start::default());
+    let browser = Browser::start().await;
+    browser.open(&agent.page("")).await;
+    browser.wait_picture().await;
+    let turn = |direction: &str| {
+        format!(
+            "(pc => {{ pc.getTransceivers().find(t => t.receiver.track.kind === 'video').direction = '{direction}';
+            Object.defineProperty(pc, 'connectionState', {{ configurable: true, value: 'disconnected' }});
+            pc.onconnectionstatechange(); delete pc.connectionState; return true; }})(window.p2pcam.peerConnection)"
+        )
+    };
+    browser.eval(&turn("inactive")).await;
+    eventually("nobody is encoded for", PATIENCE, || async {
+        (agent.metric("p2pcam_video_encoders", "") == 0.0).then_some(())
+    })
+    .await;
+    assert_eq!(agent.metric("p2pcam_sessions_connected", ""), 1.0);
+    browser.eval(&turn("recvonly")).await;
+    browser.wait_frames(60.0).await;
+    assert_eq!(agent.metric("p2pcam_offers_refused_total", ""), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_says_goodbye_and_ends_within_two_seconds() {
     let mut agent = Agent::start(Start::default());
     let browser = Browser::start().await;

@@ -80,7 +80,7 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
             &["stun", "stuns", "turn", "turns"],
             "stun:stun.example.net:3478 or turn:turn.example.net:3478?transport=udp",
         ),
-        "telemetry.log" => match tracing_subscriber::EnvFilter::try_new(value) {
+        "telemetry.log" => match value.parse::<tracing_subscriber::filter::Targets>() {
             Ok(_) => Ok(()),
             Err(error) => Err(format!(
                 "{error}: give error, warn, info, debug or trace, or a list as in p2pcam_agent::session=debug,info"

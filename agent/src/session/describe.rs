@@ -11,7 +11,10 @@ use super::{
     offer::{Answer, Codecs, Offer},
     peer::Peer,
 };
-use crate::signaling::message::{Body, Description, SdpType, WireError, code};
+use crate::signaling::{
+    message::{Body, Description, SdpType, WireError, code},
+    sdp::MediaKind,
+};
 
 impl Session {
     pub(super) fn description(&mut self, run: &mut Running, description: &Description) -> Option<End> {
@@ -94,6 +97,20 @@ impl Session {
             info!("answered another offer of the viewer");
         }
         self.take_candidates(&mut run.trickle, peer, &offer);
+        self.attend(run, peer, &offer);
         Ok(())
+    }
+
+    /// Sends what the viewer receives from now on, and nothing else: nobody encodes for a section that is inactive.
+    fn attend(&self, run: &mut Running, peer: &Peer, offer: &Offer) {
+        let media = &self.shared.media;
+        let codec = peer.video_codec().filter(|_| offer.receives(peer, MediaKind::Video));
+        if codec.is_some() != run.video.is_some() {
+            run.video = codec.map(|codec| media.video.subscribe(codec));
+        }
+        let codec = peer.audio_codec().filter(|_| offer.receives(peer, MediaKind::Audio));
+        if codec.is_some() != run.audio.is_some() {
+            run.audio = codec.map(|codec| media.audio.subscribe(codec));
+        }
     }
 }

@@ -80,7 +80,7 @@ pub(super) struct Running {
     pub privacy: watch::Receiver<Option<Arc<str>>>,
     /// Counts as a viewer while there is a path.
     seen: Option<Viewer>,
-    audio: Option<AudioSubscription>,
+    pub audio: Option<AudioSubscription>,
     talker: Option<(Talker, Instant)>,
     /// The log says already that the viewer's voice is not played.
     unheard: bool,

@@ -149,6 +149,12 @@ impl Offer {
         Ok(self.complete(&answer, &part))
     }
 
+    /// Whether the viewer receives what was agreed on of a kind: a later offer may stop it and begin it again.
+    pub(super) fn receives(&self, peer: &Peer, kind: MediaKind) -> bool {
+        let agreed = |mid: &str| peer.mids().iter().any(|agreed| agreed == mid);
+        self.sections(kind).any(|(mid, section)| agreed(mid) && wants(section))
+    }
+
     /// The answer with all sections of the offer, and no group where the offer has none (RFC 9143 section 7.3).
     fn complete(&self, answer: &str, part: &Cleaned) -> String {
         let whole = sdp::restore(answer, &part.dropped);

@@ -7,7 +7,7 @@ use std::{
     os::{fd::AsFd, unix::fs::MetadataExt},
 };
 
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Put before field names in the journal: the span field `session` is `P2PCAM_SESSION` there, so that
 /// `journalctl P2PCAM_SESSION=01JD...` is one viewer's story. Bare names belong to systemd and to all programs together
@@ -72,8 +72,9 @@ pub enum LogError {
 ///
 /// The filter is malformed, or the log has been started before.
 pub fn init(filter: &str, device: Option<&str>) -> Result<Destination, LogError> {
-    let filter_layer =
-        EnvFilter::try_new(filter).map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
+    // By modules and levels only: filters by the fields of spans would bring an engine for regular expressions along.
+    let targets: Targets =
+        filter.parse().map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
     let mut destination = Destination::detect();
     let layer = match journal(destination, device) {
         Some(layer) => layer.boxed(),
@@ -84,7 +85,7 @@ pub fn init(filter: &str, device: Option<&str>) -> Result<Destination, LogError>
         }
     };
     tracing_subscriber::registry()
-        .with(layer.with_filter(filter_layer))
+        .with(layer.with_filter(targets))
         .try_init()
         .map_err(|_| LogError::Twice)?;
     Ok(destination)
