@@ -80,14 +80,22 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
             &["stun", "stuns", "turn", "turns"],
             "stun:stun.example.net:3478 or turn:turn.example.net:3478?transport=udp",
         ),
-        "telemetry.log" => match value.parse::<tracing_subscriber::filter::Targets>() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!(
-                "{error}: give error, warn, info, debug or trace, or a list as in p2pcam_agent::session=debug,info"
-            )),
-        },
+        "telemetry.log" => log_filter(value).map_err(|why| {
+            format!("{why}: give error, warn, info, debug or trace, or a list as in p2pcam_agent::session=debug,info")
+        }),
         _ => Ok(()),
     }
+}
+
+fn log_filter(value: &str) -> Result<(), String> {
+    // Taken as the level `error`, or as the name of a module that is nowhere.
+    if value.split(',').any(str::is_empty) {
+        return Err("nothing stands before or behind a comma".into());
+    }
+    if value.contains([' ', '[', '{']) {
+        return Err("it has modules and levels only, without blanks".into());
+    }
+    value.parse::<tracing_subscriber::filter::Targets>().map(drop).map_err(|error| error.to_string())
 }
 
 /// One of `words`, or a prefix of `forms` (up to its first capital or slash) with something behind it.
@@ -273,7 +281,9 @@ mod tests {
     #[test]
     fn a_log_filter_that_names_no_level_is_refused() {
         assert_eq!(text("telemetry.log", "p2pcam_agent::session=debug,info"), Ok(()));
-        assert!(text("telemetry.log", "p2pcam_agent=loud").unwrap_err().contains("give error, warn"));
+        for wrong in ["p2pcam_agent=loud", "info,", "", "p2pcam_agent[session]=debug", "a=debug, info"] {
+            assert!(text("telemetry.log", wrong).unwrap_err().contains("give error, warn"), "{wrong}");
+        }
     }
 
     #[test]

@@ -102,11 +102,15 @@ impl Session {
     }
 
     /// Sends what the viewer receives from now on, and nothing else: nobody encodes for a section that is inactive.
-    fn attend(&self, run: &mut Running, peer: &Peer, offer: &Offer) {
+    fn attend(&self, run: &mut Running, peer: &mut Peer, offer: &Offer) {
         let media = &self.shared.media;
         let codec = peer.video_codec().filter(|_| offer.receives(peer, MediaKind::Video));
         if codec.is_some() != run.video.is_some() {
             run.video = codec.map(|codec| media.video.subscribe(codec));
+            match codec {
+                Some(codec) => peer.flow().set_demand(media.video.demand(codec).0.into()),
+                None => peer.flow().rest(),
+            }
         }
         let codec = peer.audio_codec().filter(|_| offer.receives(peer, MediaKind::Audio));
         if codec.is_some() != run.audio.is_some() {

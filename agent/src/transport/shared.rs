@@ -308,13 +308,24 @@ impl std::ops::Drop for QueryGuard<'_> {
     }
 }
 
+/// How a socket is listened to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    /// Each datagram wakes up.
+    Awake,
+    /// Nothing does: datagrams are collected.
+    Asleep,
+    /// Awake again; what came before that is still to be taken.
+    Waking,
+}
+
 /// Receives on one socket until it is aborted.
 pub(super) async fn receive(shared: Arc<Shared>, socket: Arc<Socket>) {
     let (mut buffers, mut told) = (Buffers::new(), None);
-    let (mut moderation, mut awake) = (Moderation::new(Instant::now()), true);
+    let (mut moderation, mut hearing) = (Moderation::new(Instant::now()), Hearing::Awake);
     loop {
-        match receive_once(&shared, &socket, &mut buffers, &mut moderation, &mut awake).await {
-            Ok(()) => told = None,
+        match receive_once(&shared, &socket, &mut buffers, &mut moderation, hearing).await {
+            Ok(next) => (told, hearing) = (None, next),
             Err(e) => {
                 if told.replace(e.kind()) != Some(e.kind()) {
                     warn!("receiving on {} fails: {e}", socket.local);
@@ -330,26 +341,34 @@ async fn receive_once(
     socket: &Socket,
     buffers: &mut Buffers,
     moderation: &mut Moderation,
-    awake: &mut bool,
-) -> std::io::Result<()> {
+    hearing: Hearing,
+) -> std::io::Result<Hearing> {
     let wire = &socket.wire;
     let take = |from, data| shared.deliver(Path::udp(socket.local, from), data);
-    let taken = if *awake { wire.receive(buffers, take).await? } else { wire.take_waiting(buffers, take)? };
-    if taken.datagrams > 0 {
-        shared.metrics.receive_calls.inc();
-    }
+    let taken = match hearing {
+        Hearing::Awake => wire.receive(buffers, take).await?,
+        Hearing::Asleep | Hearing::Waking => wire.take_waiting(buffers, take)?,
+    };
     let hold = match taken.datagrams {
         0 => None,
-        some => moderation.collects(Instant::now(), some),
+        some => {
+            shared.metrics.receive_calls.inc();
+            moderation.collects(Instant::now(), some)
+        }
     };
-    if hold.is_some() == *awake {
-        wire.set_awake(hold.is_none())?;
-        *awake = hold.is_none();
+    let next = match (hold, hearing) {
+        (Some(_), _) => Hearing::Asleep,
+        (None, Hearing::Asleep) => Hearing::Waking,
+        (None, Hearing::Waking) if taken.datagrams > 0 => Hearing::Waking,
+        (None, Hearing::Awake | Hearing::Waking) => Hearing::Awake,
+    };
+    if (next == Hearing::Asleep) != (hearing == Hearing::Asleep) {
+        wire.set_awake(next != Hearing::Asleep)?;
     }
     match hold.filter(|_| taken.is_all) {
         Some(until) => tokio::time::sleep_until(until.into()).await,
         // A flood keeps the socket readable for ever: others of this thread have their turn.
         None => consume_budget().await,
     }
-    Ok(())
+    Ok(next)
 }

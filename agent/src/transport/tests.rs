@@ -303,10 +303,9 @@ async fn metrics_are_found_under_the_transports_name() {
     assert!(text.contains("p2pcam_transport_endpoints 1"), "{text}");
 }
 
-/// 40 packets of a picture, the last of them shorter, each marked with its number.
-/// Packets of this length, and a shorter one.
 const PACKET: usize = 1000;
 
+/// 40 packets of a picture, the last of them shorter, each marked with its number.
 fn picture() -> Vec<u8> {
     (0..40u8).flat_map(|n| vec![[0x80, n]; if n == 39 { 20 } else { PACKET / 2 }].concat()).collect()
 }

@@ -59,9 +59,9 @@ pub fn encoder(source: &str, encoders: &[EncoderInfo]) -> Finding {
     if let Some(taken) = encoders.iter().find(|it| it.chosen && it.codec == VideoCodec::H264) {
         return Finding::ok(what, format!("{} ({})", taken.name, taken.reason));
     }
-    let whose = match source {
-        "pattern" => "video.source = \"pattern\" gives raw pictures, and viewers get none of them",
-        _ => "pictures come only from a source that gives H.264 itself",
+    let whose = match source.starts_with("pattern") {
+        true => "the test pattern is of raw pictures, and viewers get none of them",
+        false => "pictures come only from a source that gives H.264 itself",
     };
     Finding::warn(
         what,

@@ -46,7 +46,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let findings = match super::load(args.file.config.as_deref(), &args.settings()) {
         Ok(loaded) => {
             let mut findings = vec![configuration(&loaded)];
-            findings.extend(super::runtime()?.block_on(all(&loaded.config)));
+            findings.extend(wait_for(all(&loaded.config))?);
             findings
         }
         Err(error) => match error.downcast::<ConfigError>()? {
@@ -79,12 +79,20 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 fn check_network(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let loaded = super::load(args.file.config.as_deref(), &args.settings())?;
-    let reply = super::runtime()?.block_on(network::network(&loaded.config, &args.stun));
+    let reply = wait_for(network::network(&loaded.config, &args.stun))?;
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&reply)?),
         false => print!("{reply}"),
     }
     Ok(if reply.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Runs it to its end, and waits for nothing that it left behind: a name server or a router that still says nothing.
+fn wait_for<T>(questions: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = super::runtime()?;
+    let answers = runtime.block_on(questions);
+    runtime.shutdown_background();
+    Ok(answers)
 }
 
 fn configuration(loaded: &Loaded) -> Finding {

@@ -90,6 +90,11 @@ impl Budget {
         Some(share)
     }
 
+    /// Whoever was told is not there any more: the next one is to hear it at once.
+    pub fn forget(&mut self) {
+        (self.told, self.held) = (None, false);
+    }
+
     /// When what is held back may be told.
     pub fn due(&self) -> Option<Instant> {
         self.told.filter(|_| self.held).map(|(at, _)| at + SPACING)

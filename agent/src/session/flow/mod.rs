@@ -168,6 +168,15 @@ impl Flow {
         self.controller.set_demand(self.budget.whole(bits));
     }
 
+    /// No more pictures come for now, and none that waits is sent; [`Self::set_demand`] when they come again, whose maker then hears
+    /// the estimate as if it were new.
+    pub fn rest(&mut self) {
+        self.controller.set_demand(self.budget.whole(0));
+        self.budget.forget();
+        self.sender.skip_queued();
+        self.under_way.gone();
+    }
+
     /// A picture. What comes too late or after a gap is left out, up to the next key frame.
     pub fn push_video(&mut self, now: Instant, unit: Arc<AccessUnit>) {
         self.stuck = false;

@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -30,7 +31,8 @@ const NAME: &str = "p2pcam";
 /// A router that is spoken with by UPnP.
 #[derive(Debug)]
 pub(super) struct Upnp {
-    gateway: Gateway,
+    /// One question at a time, also after nobody waits for the answer: a mapping must not be made after it was deleted.
+    gateway: Arc<Mutex<Gateway>>,
     local: Ipv4Addr,
     /// It knows only mappings without an end: one is to be deleted, or stays.
     permanent: bool,
@@ -47,6 +49,7 @@ impl Upnp {
             Some(gateway) = search_later(place, alone) => gateway,
             else => return Err(Problem::NoAnswer),
         };
+        let gateway = Arc::new(Mutex::new(gateway));
         Ok(Self { gateway, local: place.local, permanent: false })
     }
 
@@ -106,13 +109,14 @@ impl Upnp {
     }
 
     /// Asks the router something, beside the runtime: the crate's own asynchronous client would bring HTTP/2 along, half a
-    /// megabyte. Each request ends after 10 s.
+    /// megabyte. A request has 10 s to connect and 10 s to end.
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Gateway) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let gateway = self.gateway.clone();
-        spawn_blocking(move || question(&gateway)).await.map_err(|_| Problem::NoAnswer)
+        let ask = move || question(&gateway.lock().unwrap_or_else(PoisonError::into_inner));
+        spawn_blocking(ask).await.map_err(|_| Problem::NoAnswer)
     }
 
     /// Zero is for ever (WANIPConnection:1 section 2.2.21).

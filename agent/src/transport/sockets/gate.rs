@@ -33,7 +33,8 @@ impl Gate {
         self.epoll.readable().await
     }
 
-    /// From now on nothing that comes wakes anybody, or all that came and comes does again.
+    /// Whether what comes from now on wakes anybody. What came while it was shut does not when it opens: the kernel may believe
+    /// that it told so already.
     pub(super) fn set_open(&self, socket: impl std::os::fd::AsFd, open: bool) -> io::Result<()> {
         let events = if open { EventFlags::IN } else { EventFlags::empty() };
         Ok(epoll::modify(self.epoll.get_ref(), socket, EventData::new_u64(0), events)?)

@@ -93,7 +93,8 @@ impl Wire {
         }
     }
 
-    /// Whether [`Self::receive`] hears of what comes; while not, it waits for [`Self::take_waiting`].
+    /// Whether [`Self::receive`] hears of what comes; while not, it waits for [`Self::take_waiting`]. Of what came before it was
+    /// woken up it does not hear: that is to be taken once more then.
     pub fn set_awake(&self, awake: bool) -> io::Result<()> {
         self.gate.set_open(&self.io, awake)
     }
@@ -115,14 +116,15 @@ impl Wire {
         };
         let mut datagrams = 0;
         for (part, meta) in space.chunks_exact(BUFFER).zip(&meta).take(filled) {
-            // An empty datagram has no parts.
-            for datagram in part[..meta.len.min(BUFFER)].chunks(meta.stride.max(1)) {
+            let parts = part[..meta.len.min(BUFFER)].chunks(meta.stride.max(1));
+            // An empty datagram has no parts, and yet it came: who sends only these must not keep us here either.
+            datagrams += parts.len().max(1);
+            for datagram in parts {
                 if block.capacity() < datagram.len() {
                     block.reserve(BLOCK.max(datagram.len()));
                 }
                 block.extend_from_slice(datagram);
                 take(meta.addr, block.split());
-                datagrams += 1;
             }
         }
         Ok(Taken { datagrams, is_all: filled < BUFFERS })
@@ -132,8 +134,49 @@ impl Wire {
 /// What one call brought.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::transport) struct Taken {
-    /// How many were handed over.
+    /// How many came.
     pub datagrams: usize,
     /// There was no more.
     pub is_all: bool,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn asleep_it_hears_of_nothing_and_awake_again_of_all_that_comes_then() {
+        let wire = Wire::new(UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+        let (to, peer) = (wire.io.local_addr().unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (mut buffers, mut came) = (Buffers::new(), Vec::new());
+        for round in 0..3u8 {
+            peer.send_to(&[round, 0], to).unwrap();
+            timeout(DEADLINE, wire.receive(&mut buffers, |_, data| came.push(data))).await.unwrap().unwrap();
+            wire.set_awake(false).unwrap();
+            peer.send_to(&[round, 1], to).unwrap();
+            let silence = timeout(Duration::from_millis(50), wire.receive(&mut buffers, |_, _| {})).await;
+            assert!(silence.is_err(), "it was woken up while asleep");
+            wire.set_awake(true).unwrap();
+            let taken = wire.take_waiting(&mut buffers, |_, data| came.push(data)).unwrap();
+            assert!(taken.datagrams == 1 && taken.is_all, "{taken:?}");
+        }
+        assert_eq!(came, [[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 1]].map(|data| data.to_vec()));
+    }
+
+    #[tokio::test]
+    async fn an_empty_datagram_is_one_that_came() {
+        let wire = Wire::new(UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.send_to(&[], wire.io.local_addr().unwrap()).unwrap();
+        let taken =
+            timeout(DEADLINE, wire.receive(&mut Buffers::new(), |_, _| panic!("it has no bytes"))).await;
+        assert_eq!(taken.unwrap().unwrap().datagrams, 1);
+    }
 }
