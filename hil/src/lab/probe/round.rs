@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
     sys::time::TimeSpec,
 };
@@ -117,7 +118,11 @@ fn collect(
         }
         let mut fds: Vec<_> =
             shots.iter().map(|shot| PollFd::new(shot.at.as_fd(), PollFlags::POLLIN)).collect();
-        ppoll(&mut fds, Some(TimeSpec::from_duration(rest)), None)?;
+        match ppoll(&mut fds, Some(TimeSpec::from_duration(rest)), None) {
+            // A signal, such as that of a child that ended.
+            Err(Errno::EINTR) => continue,
+            other => other?,
+        };
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
         for (shot, _) in shots.iter().zip(ready).filter(|(_, ready)| *ready) {
             take(shot.at, shots, sent, arrivals)?;
