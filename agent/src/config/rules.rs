@@ -48,7 +48,12 @@ pub(super) fn text(key: &str, value: &str) -> Result<(), String> {
         }
         "video.source" => {
             choice(value, &["auto", "pattern", "pattern:busy"], &["file:PATH", "v4l2:/dev/videoN"])
-                .and_then(|()| VideoSourceSpec::parse(value).map(drop).map_err(|error| error.to_string()))
+                .and_then(|()| match VideoSourceSpec::parse(value) {
+                    Ok(VideoSourceSpec::File(_)) if !cfg!(feature = "mp4") => {
+                        Err("this agent was built without the feature mp4, which plays files: give auto".into())
+                    }
+                    parsed => parsed.map(drop).map_err(|error| error.to_string()),
+                })
         }
         "video.encoder" => {
             choice(value, &["auto", "mpp", "m2m", "passthrough", "openh264"], &["m2m:/dev/videoN"])

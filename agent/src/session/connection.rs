@@ -19,7 +19,7 @@ use rtc::{
 };
 
 use super::verdict::Ends;
-use crate::transport::{self, Path, coarse::coarse};
+use crate::transport::{self, Path, coarse::lazy};
 
 /// With a path and nothing sought, the stack still wants to be called five times a second, to see that nothing is due: its
 /// keepalives come every 2 s, and a path counts as interrupted after 5 s.
@@ -84,14 +84,17 @@ impl Connection {
         if !self.settled {
             self.ask_time();
         }
-        self.timer
+        self.timer.map(|due| if self.is_patient(due) { lazy(due) } else { due })
+    }
+
+    /// Whether it is the stack's own rhythm and no answer to what just came, which would have been due at once.
+    fn is_patient(&self, due: Instant) -> bool {
+        self.calm && due > self.timed
     }
 
     fn ask_time(&mut self) {
         let due = self.stack.poll_timeout();
-        // What was due before it was last called is an answer to what just came.
-        let waits = |due: &Instant| self.calm && *due > self.timed;
-        self.timer = due.map(|due| if waits(&due) { coarse(due.max(self.timed + CALM)) } else { due });
+        self.timer = due.map(|due| if self.is_patient(due) { due.max(self.timed + CALM) } else { due });
     }
 
     /// The next datagram to send, and when it was made; the path is the stack's own idea of it. [`Self::is_settled`] after

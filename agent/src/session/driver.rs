@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -39,6 +40,8 @@ const TALK_IDLE: Duration = Duration::from_secs(3);
 const DEMAND_EVERY: Duration = Duration::from_secs(1);
 /// A session without any deadline of its own looks around this often.
 const IDLE_TICK: Duration = Duration::from_secs(1);
+/// Events of one turn: a viewer's reports of two tenths of a second, and time is still heeded in a flood.
+const AT_ONCE: usize = 8;
 
 /// What the manager passes on to a session.
 pub(super) enum Command {
@@ -130,6 +133,9 @@ impl Session {
         loop {
             // Here and not beside the select below: a flood of datagrams must not make it late.
             let now = Instant::now();
+            if !run.connected {
+                self.endpoint.hurry(now);
+            }
             if let Some(end) = self.tick(run, now).or_else(|| self.pump(run, now)) {
                 return end;
             }
@@ -151,15 +157,28 @@ impl Session {
                 frame = next_frame(&mut run.audio) => self.sound(run, frame),
                 () = &mut alarm => {}
             }
+            self.take_the_rest(run);
+        }
+    }
+
+    /// Takes what waits beside the event that woke it up, so that all of it costs one turn. A session that is not connected yet
+    /// is heard event by event: how its stack answers to one decides what the next one means.
+    fn take_the_rest(&mut self, run: &mut Running) {
+        for _ in 0..AT_ONCE {
+            let Some(event) = run.connected.then(|| self.endpoint.try_next()).flatten() else { break };
+            self.network(run, event);
+        }
+        if run.connected
+            && let Some(unit) = next_unit(&mut run.video).now_or_never()
+        {
+            self.picture(run, unit);
         }
     }
 
     /// Does what time is due for.
     fn tick(&self, run: &mut Running, now: Instant) -> Option<End> {
         self.roam(&mut run.roaming, now);
-        if let Some(peer) = &mut run.peer
-            && peer.poll_timeout(now).is_some_and(|due| due <= now)
-        {
+        if let Some(peer) = &mut run.peer {
             peer.handle_timeout(now);
         }
         if run.talker.as_ref().is_some_and(|(_, heard)| now.duration_since(*heard) > TALK_IDLE) {
@@ -211,7 +230,11 @@ impl Session {
         if let Some((unit, packetized)) = peer.flow().take_finished() {
             self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
         }
-        self.shared.metrics.flow(peer.flow().take_counts());
+        let counts = peer.flow().take_counts();
+        if counts.0.is_urgent() {
+            self.endpoint.hurry(now);
+        }
+        self.shared.metrics.flow(counts);
     }
 
     fn happened(&mut self, run: &mut Running, event: PeerEvent) -> Option<End> {
@@ -223,7 +246,10 @@ impl Session {
                 }
                 self.judge(run);
             }
-            PeerEvent::Disconnected => warn!("path lost; waiting for it to come back"),
+            PeerEvent::Disconnected => {
+                warn!("path lost; waiting for it to come back");
+                self.endpoint.hurry(Instant::now());
+            }
             PeerEvent::Failed => return Some(if run.ever_connected { End::PathLost } else { End::NoPath }),
             PeerEvent::Closed => return Some(End::ViewerClosed),
             PeerEvent::KeyframeRequest => {
@@ -243,6 +269,8 @@ impl Session {
             }
             PeerEvent::Heard(heard) => {
                 let now = Instant::now();
+                // Speech that comes in lumps would wait longer for its end.
+                self.endpoint.hurry(now);
                 if run.talker.is_none() {
                     match self.shared.media.talkback.open(self.id.as_str()) {
                         Ok(talker) => (run.talker, run.unheard) = (Some((talker, now)), false),
@@ -348,7 +376,11 @@ impl Session {
 
     fn command(&mut self, run: &mut Running, command: Command) -> Option<End> {
         match command {
-            Command::Description(description) => return self.description(run, &description),
+            Command::Description(description) => {
+                // Checks of new candidates follow.
+                self.endpoint.hurry(Instant::now());
+                return self.description(run, &description);
+            }
             Command::Candidate(Some(candidate)) => {
                 self.take_candidate(&mut run.trickle, run.peer.as_mut(), candidate.candidate);
             }

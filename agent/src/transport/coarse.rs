@@ -9,7 +9,16 @@ use std::{
 /// any number of sessions.
 pub const GRID: Duration = Duration::from_millis(10);
 
+/// So long may a session be late with what it does anyway at its next picture or report, and for which alone it is not to be
+/// woken up: longer than between two pictures at 25 a second.
+const SLACK: Duration = Duration::from_millis(45);
+
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+/// When to wake up for something that is due at `due` and is most often done on the way: 45 to 55 ms later.
+pub fn lazy(due: Instant) -> Instant {
+    coarse(due + SLACK)
+}
 
 /// The first common instant not before `at`.
 pub fn coarse(at: Instant) -> Instant {

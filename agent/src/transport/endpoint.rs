@@ -119,6 +119,15 @@ impl Endpoint {
         }
     }
 
+    /// The next event that is there already.
+    pub fn try_next(&mut self) -> Option<EndpointEvent> {
+        if let Ok(finding) = self.findings.try_recv() {
+            return Some(finding);
+        }
+        let Datagram { path, data, at } = self.datagrams.try_recv().ok()?;
+        Some(EndpointEvent::Datagram { path, data, at })
+    }
+
     /// Checks that name `ufrag` come here from now on. To be called when an answer goes out, and again with the new
     /// ufrag of each ICE restart (RFC 8445 section 9), which takes the place of the one before.
     pub fn answer_to(&self, ufrag: &str) {
@@ -175,11 +184,17 @@ impl Endpoint {
             data.chunks(segment).for_each(|one| shared.tcp.send(now, self.id, path, one, &shared.metrics));
         } else if let Some(socket) = self.socket(path) {
             shared.transmit_train(&socket, path.remote, data, segment);
+            shared.cadence.beats(Instant::now());
         } else {
             let all = Bytes::copy_from_slice(data);
             let count = all.len().div_ceil(segment);
             self.relay(path, (0..count).map(|n| all.slice(n * segment..all.len().min((n + 1) * segment))));
         }
+    }
+
+    /// What comes for this session is waited for: while many viewers report, it is not collected for long for a second.
+    pub fn hurry(&self, now: Instant) {
+        self.inner.shared.cadence.hurry(now);
     }
 
     /// The socket of the shared port that datagrams by `path` leave from, if it is one of this session's.

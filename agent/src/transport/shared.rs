@@ -24,7 +24,7 @@ use super::{
     metrics::{Drop, TransportMetrics},
     resolved::Resolved,
     server::ServerUrl,
-    sockets::{Buffers, MAX_TRAIN, Moderation, Socket, Sockets},
+    sockets::{Buffers, Cadence, MAX_TRAIN, Moderation, Socket, Sockets},
     tcp::Connections,
     tls,
     turn::Reachability,
@@ -63,6 +63,8 @@ pub(super) struct Shared {
     pub metrics: TransportMetrics,
     /// Viewers' connections over TCP.
     pub tcp: Arc<Connections>,
+    /// When collected datagrams are read.
+    pub cadence: Cadence,
     sockets: watch::Sender<Arc<Sockets>>,
     reachability: Mutex<Reachability>,
     ca_file: Option<PathBuf>,
@@ -77,7 +79,8 @@ impl Shared {
         let sockets = Sockets { offered: sockets, ..Sockets::default() };
         let sockets = watch::Sender::new(Arc::new(sockets));
         let (reachability, state) = (Mutex::default(), Mutex::default());
-        Self { sockets, metrics, tcp, reachability, ca_file, tls: OnceCell::new(), state }
+        let cadence = Cadence::default();
+        Self { sockets, metrics, tcp, cadence, reachability, ca_file, tls: OnceCell::new(), state }
     }
 
     /// Makes an endpoint known; before [`Self::answer_to`] nobody reaches it through the shared port.
@@ -313,8 +316,8 @@ impl std::ops::Drop for QueryGuard<'_> {
 enum Hearing {
     /// Each datagram wakes up.
     Awake,
-    /// Nothing does: datagrams are collected.
-    Asleep,
+    /// Nothing does up to this instant: datagrams are collected.
+    Asleep(Instant),
     /// Awake again; what came before that is still to be taken.
     Waking,
 }
@@ -347,28 +350,35 @@ async fn receive_once(
     let take = |from, data| shared.deliver(Path::udp(socket.local, from), data);
     let taken = match hearing {
         Hearing::Awake => wire.receive(buffers, take).await?,
-        Hearing::Asleep | Hearing::Waking => wire.take_waiting(buffers, take)?,
+        Hearing::Asleep(_) | Hearing::Waking => wire.take_waiting(buffers, take)?,
     };
+    let now = Instant::now();
     let hold = match taken.datagrams {
         0 => None,
         some => {
             shared.metrics.receive_calls.inc();
-            moderation.collects(Instant::now(), some)
+            moderation.collects(now, some, shared.cadence.is_hurried(now))
         }
     };
     let next = match (hold, hearing) {
-        (Some(_), _) => Hearing::Asleep,
-        (None, Hearing::Asleep) => Hearing::Waking,
+        (Some(until), _) => Hearing::Asleep(until),
+        // A beat at which nothing had come yet.
+        (None, Hearing::Asleep(until)) if taken.datagrams == 0 && now < until => hearing,
+        (None, Hearing::Asleep(_)) => Hearing::Waking,
         (None, Hearing::Waking) if taken.datagrams > 0 => Hearing::Waking,
         (None, Hearing::Awake | Hearing::Waking) => Hearing::Awake,
     };
-    if (next == Hearing::Asleep) != (hearing == Hearing::Asleep) {
-        wire.set_awake(next != Hearing::Asleep)?;
+    let is_asleep = |hearing: Hearing| matches!(hearing, Hearing::Asleep(_));
+    if is_asleep(next) != is_asleep(hearing) {
+        wire.set_awake(!is_asleep(next))?;
     }
-    match hold.filter(|_| taken.is_all) {
-        Some(until) => tokio::time::sleep_until(until.into()).await,
+    match next {
+        Hearing::Asleep(until) if taken.is_all => tokio::select! {
+            () = shared.cadence.next_beat() => {}
+            () = tokio::time::sleep_until(until.into()) => {}
+        },
         // A flood keeps the socket readable for ever: others of this thread have their turn.
-        None => consume_budget().await,
+        _ => consume_budget().await,
     }
     Ok(next)
 }

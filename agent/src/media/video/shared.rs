@@ -253,7 +253,6 @@ impl Shared {
         let now = Instant::now();
         let mut state = self.lock();
         let fate = state.channel(unit.codec).pass_through(unit, now);
-        self.decide(&mut state, unit.codec, now);
         drop(state);
         self.count(unit, fate);
     }

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     media::{audio::AudioFrame, video::AccessUnit},
-    transport::coarse::coarse,
+    transport::coarse::lazy,
 };
 
 /// The estimate before the viewer has reported anything: what nearly all paths carry, and enough for a first key frame of
@@ -378,7 +378,8 @@ impl Flow {
         self.budget.news(now, target, self.controller.loss())
     }
 
-    /// When [`Self::handle_timeout`], [`Self::next_train`] or [`Self::next_report`] has something to do.
+    /// When [`Self::handle_timeout`], [`Self::next_train`] or [`Self::next_report`] is to be called at the latest. What is not
+    /// urgent is due earlier, for those who come by.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         if !self.is_open() {
             return None;
@@ -389,11 +390,11 @@ impl Flow {
         // What is held back in a silence waits for its end, and not for a time.
         let estimate = self.budget.due().filter(|_| !self.controller.is_silence());
         let others = [self.controller.poll_timeout(), estimate];
-        let later = reports.into_iter().chain(others).flatten().min().map(coarse);
+        let later = reports.into_iter().chain(others).flatten().min().map(lazy);
         [train, later].into_iter().flatten().min()
     }
 
-    /// Time has come.
+    /// Time passed; costs little where nothing is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.controller.poll_timeout().is_some_and(|due| due <= now) {
             self.controller.handle_timeout(now);

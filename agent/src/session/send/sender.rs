@@ -72,6 +72,13 @@ pub struct Counts {
     pub sound_dropped: u64,
 }
 
+impl Counts {
+    /// Packets were missed or a path is being measured: what the viewer says next is needed soon.
+    pub fn is_urgent(&self) -> bool {
+        self.retransmitted + self.nacks_refused + self.probe_bytes > 0
+    }
+}
+
 /// What a sender report says of a stream (RFC 3550 section 6.4.1).
 #[derive(Clone, Copy, Debug)]
 pub struct StreamReport {

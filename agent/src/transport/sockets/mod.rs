@@ -1,6 +1,7 @@
 //! The shared UDP port: one socket for each local address, all with the same port number, following the interfaces.
 
 mod bind;
+mod cadence;
 mod choose;
 mod gate;
 mod keeper;
@@ -11,6 +12,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 pub(super) use self::{
     bind::bind,
+    cadence::Cadence,
     choose::choose,
     keeper::Keeper,
     moderation::Moderation,

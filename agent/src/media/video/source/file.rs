@@ -54,7 +54,7 @@ struct PassThrough {
 }
 
 impl PassThrough {
-    fn new(mut track: H264Track, path: &Path) -> anyhow::Result<Self> {
+    fn new(track: H264Track, path: &Path) -> anyhow::Result<Self> {
         let mut assembler = Assembler::default();
         track.config.parameter_sets.iter().for_each(|set| assembler.learn(set));
         let first = track.read(0)?;

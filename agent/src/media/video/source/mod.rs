@@ -1,11 +1,15 @@
 //! Where pictures come from, and how a source is chosen and opened.
 
+#[cfg_attr(not(feature = "mp4"), path = "file_absent.rs")]
 mod file;
 #[cfg(feature = "ffmpeg")]
 mod footage;
 pub mod monotonic;
+#[cfg(feature = "mp4")]
 mod mp4;
+#[cfg(feature = "mp4")]
 mod mp4_guard;
+#[cfg(feature = "mp4")]
 mod pace;
 #[cfg(feature = "ffmpeg")]
 mod scaler;

@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{BufReader, Seek},
+    os::unix::fs::FileExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::Duration,
@@ -139,7 +140,7 @@ fn track_of(mp4: &Mp4) -> anyhow::Result<TrackParts> {
 
 impl H264Track {
     /// Reads one sample: NAL units behind lengths.
-    pub fn read(&mut self, index: usize) -> anyhow::Result<Vec<u8>> {
+    pub fn read(&self, index: usize) -> anyhow::Result<Vec<u8>> {
         let shown = self.path.display();
         let sample = self.samples.get(index).context("there is no such sample")?;
         ensure!(
@@ -148,12 +149,9 @@ impl H264Track {
             sample.size
         );
         let mut bytes = vec![0; sample.size as usize];
-        self.file
-            .seek(SeekFrom::Start(sample.offset))
-            .and_then(|_| self.file.read_exact(&mut bytes))
-            .with_context(|| {
-                format!("the file {shown} cannot be read at its picture {index}: is it cut short?")
-            })?;
+        self.file.read_exact_at(&mut bytes, sample.offset).with_context(|| {
+            format!("the file {shown} cannot be read at its picture {index}: is it cut short?")
+        })?;
         Ok(bytes)
     }
 
