@@ -37,6 +37,7 @@ def arguments():
     parser.add_argument("--rows", metavar="ROW,...", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--counts", default="1,8,16,32", metavar="N,...", help="viewers at once (1,8,16,32)")
     parser.add_argument("--rounds", type=int, help="runs of each sender and number of viewers (5; quick: 1)")
+    parser.add_argument("--line-rounds", type=int, help="runs of each sender on each line (3; quick: 1)")
     parser.add_argument("--window", type=float, help="seconds that are measured in each run (10; quick: 4)")
     parser.add_argument("--agent", type=Path, help="an agent that is built already")
     parser.add_argument("--no-install", action="store_true", help="build and fetch nothing: all is there from before")
@@ -66,7 +67,7 @@ def arguments():
         parser.error("1 to 128 viewers")
     args.rounds = args.rounds or (1 if args.quick else 5)
     # A scenario takes up to a minute of each sender.
-    args.network_rounds = 1 if args.quick else 3
+    args.network_rounds = args.line_rounds or (1 if args.quick else 3)
     args.window = args.window or (4.0 if args.quick else 10.0)
     return args
 
