@@ -14,7 +14,7 @@ pub mod demux;
 pub mod discovery;
 mod endpoint;
 mod gather;
-mod interfaces;
+pub mod interfaces;
 mod limits;
 pub mod mapping;
 pub mod mdns;

@@ -3,7 +3,10 @@
 //! The kernel tells of every change; some tens of milliseconds later, when the burst is over, all is read again, and
 //! told only if it is not what it was.
 
+mod dump;
+pub mod message;
 mod read;
+mod socket;
 mod watch;
 
 use std::{
@@ -109,5 +112,9 @@ pub(super) async fn follow() -> (InterfaceChanges, Option<AbortOnDropHandle<()>>
     }
 }
 
+#[cfg(test)]
+mod kernel_tests;
+#[cfg(test)]
+mod message_tests;
 #[cfg(test)]
 mod tests;

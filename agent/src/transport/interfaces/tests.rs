@@ -3,14 +3,20 @@
 
 use std::time::Duration;
 
-use rtnetlink::packet_route::{
-    address::{AddressAttribute, AddressFlags, AddressMessage},
-    link::{LinkAttribute, LinkFlags, LinkMessage},
-    route::{RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteType},
+use rtnetlink::{
+    packet_core::Emitable,
+    packet_route::{
+        address::{AddressAttribute, AddressFlags, AddressMessage},
+        link::{LinkAttribute, LinkFlags, LinkMessage},
+        route::{RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteType},
+    },
 };
 use tokio::time::timeout;
 
-use super::{read::digest, *};
+use super::{
+    message::{Address, Link, Route},
+    *,
+};
 use crate::transport::own_network::{entered, ip};
 
 /// No step takes a tenth of it on an idle machine.
@@ -37,6 +43,21 @@ fn default_route(gateway: &str, index: u32, metric: u32) -> RouteMessage {
     route.attributes =
         vec![RouteAttribute::Gateway(gateway), RouteAttribute::Oif(index), RouteAttribute::Priority(metric)];
     route
+}
+
+/// The same as the kernel would tell it.
+pub(super) fn body(message: &impl Emitable) -> Vec<u8> {
+    let mut body = vec![0; message.buffer_len()];
+    message.emit(&mut body);
+    body
+}
+
+/// What is made of such answers.
+fn digest(links: &[LinkMessage], addresses: &[AddressMessage], routes: &[RouteMessage]) -> Interfaces {
+    let links: Vec<_> = links.iter().map(|link| Link::read(&body(link)).unwrap()).collect();
+    let addresses: Vec<_> = addresses.iter().map(|a| Address::read(&body(a)).unwrap()).collect();
+    let routes: Vec<_> = routes.iter().map(|route| Route::read(&body(route)).unwrap()).collect();
+    read::digest(&links, &addresses, &routes)
 }
 
 const UP: LinkFlags = LinkFlags::Up.union(LinkFlags::LowerUp);

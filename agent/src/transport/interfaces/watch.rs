@@ -2,49 +2,39 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use rtnetlink::{
-    MulticastGroup,
-    sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE},
-};
 use tokio::{sync::watch::Sender, time::sleep};
 use tracing::{debug, warn};
 
-use super::Interfaces;
+use super::{Interfaces, socket::Socket};
 
 /// One change comes as several messages (link, addresses, routes) within a few milliseconds.
 const SETTLE: Duration = Duration::from_millis(30);
 /// After an error of netlink the next attempt waits so long, lest it costs a whole core.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
-/// Longer than any message; its rest would be cut off, which is no loss as nobody reads it.
-const MESSAGE: usize = 8192;
+/// Of a message: the rest is cut off, which is no loss as nobody reads it.
+const BYTES: usize = 16;
 
-const GROUPS: [MulticastGroup; 5] = [
-    MulticastGroup::Link,
-    MulticastGroup::Ipv4Ifaddr,
-    MulticastGroup::Ipv6Ifaddr,
-    MulticastGroup::Ipv4Route,
-    MulticastGroup::Ipv6Route,
-];
+const GROUPS: i32 = libc::RTMGRP_LINK
+    | libc::RTMGRP_IPV4_IFADDR
+    | libc::RTMGRP_IPV6_IFADDR
+    | libc::RTMGRP_IPV4_ROUTE
+    | libc::RTMGRP_IPV6_ROUTE;
 
 /// A socket that hears of every change from its opening on.
-pub(super) struct Watch(TokioSocket);
+pub(super) struct Watch(Socket);
 
 impl Watch {
     /// Subscribes.
     pub fn open() -> io::Result<Self> {
-        let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-        let groups = GROUPS.iter().fold(0, |mask, group| mask | 1 << (*group as u32 - 1));
-        socket.socket_mut().bind(&SocketAddr::new(0, groups))?;
-        Ok(Self(socket))
+        Ok(Self(Socket::open(GROUPS as u32)?))
     }
 
     /// Publishes each new state until it is aborted or nobody listens.
     pub async fn run(self, publish: Sender<Arc<Interfaces>>) {
-        let mut message = Vec::with_capacity(MESSAGE);
         while !publish.is_closed() {
-            self.hear(&mut message).await;
+            self.hear().await;
             sleep(SETTLE).await;
-            self.drain(&mut message);
+            self.drain();
             match Interfaces::now().await {
                 Ok(now) => {
                     publish.send_if_modified(|known| {
@@ -67,9 +57,8 @@ impl Watch {
     }
 
     /// Waits for a message. What it says does not matter: all is read again.
-    async fn hear(&self, message: &mut Vec<u8>) {
-        message.clear();
-        if let Err(e) = self.0.recv(message).await {
+    async fn hear(&self) {
+        if let Err(e) = self.0.receive(&mut [0; BYTES]).await {
             // ENOBUFS: more came than the socket holds. What was lost is found by reading.
             debug!("netlink: {e}");
             if e.raw_os_error() != Some(libc::ENOBUFS) {
@@ -79,10 +68,9 @@ impl Watch {
     }
 
     /// Takes what the same change brought besides, as far as it is there.
-    fn drain(&self, message: &mut Vec<u8>) {
+    fn drain(&self) {
         loop {
-            message.clear();
-            match self.0.socket_ref().recv(message, 0) {
+            match self.0.receive_now(&mut [0; BYTES]) {
                 Ok(_) => {}
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => {}
                 Err(_) => return,
