@@ -118,6 +118,11 @@ impl Connection {
         self.settled
     }
 
+    /// There is a path, and no other is sought.
+    pub fn is_calm(&self) -> bool {
+        self.calm
+    }
+
     /// The next packet of the viewer's media.
     pub fn poll_packet(&mut self) -> Option<rtc::rtp::Packet> {
         loop {

@@ -133,7 +133,7 @@ impl Session {
         loop {
             // Here and not beside the select below: a flood of datagrams must not make it late.
             let now = Instant::now();
-            if !run.connected {
+            if !run.peer.as_ref().is_some_and(Peer::is_calm) {
                 self.endpoint.hurry(now);
             }
             if let Some(end) = self.tick(run, now).or_else(|| self.pump(run, now)) {
@@ -226,12 +226,12 @@ impl Session {
         }
         while let Some((path, train)) = peer.next_train(now) {
             self.endpoint.send_media(path, train.data, train.segment);
-        }
-        if let Some((unit, packetized)) = peer.flow().take_finished() {
-            self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
+            if let Some((unit, packetized)) = peer.flow().take_finished() {
+                self.shared.media.video.latency().sent(&unit, packetized, Instant::now());
+            }
         }
         let counts = peer.flow().take_counts();
-        if counts.0.is_urgent() {
+        if counts.0.is_urgent() || peer.flow().is_urgent() {
             self.endpoint.hurry(now);
         }
         self.shared.metrics.flow(counts);
@@ -246,10 +246,7 @@ impl Session {
                 }
                 self.judge(run);
             }
-            PeerEvent::Disconnected => {
-                warn!("path lost; waiting for it to come back");
-                self.endpoint.hurry(Instant::now());
-            }
+            PeerEvent::Disconnected => warn!("path lost; waiting for it to come back"),
             PeerEvent::Failed => return Some(if run.ever_connected { End::PathLost } else { End::NoPath }),
             PeerEvent::Closed => return Some(End::ViewerClosed),
             PeerEvent::KeyframeRequest => {
@@ -376,11 +373,7 @@ impl Session {
 
     fn command(&mut self, run: &mut Running, command: Command) -> Option<End> {
         match command {
-            Command::Description(description) => {
-                // Checks of new candidates follow.
-                self.endpoint.hurry(Instant::now());
-                return self.description(run, &description);
-            }
+            Command::Description(description) => return self.description(run, &description),
             Command::Candidate(Some(candidate)) => {
                 self.take_candidate(&mut run.trickle, run.peer.as_mut(), candidate.candidate);
             }

@@ -246,6 +246,11 @@ impl Peer {
         self.connection.handle_datagram(now, known, data);
     }
 
+    /// There is a path, and no other is sought.
+    pub fn is_calm(&self) -> bool {
+        self.connection.is_calm()
+    }
+
     /// Time has come that [`Self::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.flight.handle_timeout(now);

@@ -352,18 +352,21 @@ async fn receive_once(
         Hearing::Awake => wire.receive(buffers, take).await?,
         Hearing::Asleep(_) | Hearing::Waking => wire.take_waiting(buffers, take)?,
     };
+    // Before it is asked who is in a hurry: whoever is from then on ends the wait.
+    let beat = shared.cadence.next_beat();
     let now = Instant::now();
+    let hurried = shared.cadence.is_hurried(now);
     let hold = match taken.datagrams {
         0 => None,
         some => {
             shared.metrics.receive_calls.inc();
-            moderation.collects(now, some, shared.cadence.is_hurried(now))
+            moderation.collects(now, some, hurried)
         }
     };
     let next = match (hold, hearing) {
         (Some(until), _) => Hearing::Asleep(until),
         // A beat at which nothing had come yet.
-        (None, Hearing::Asleep(until)) if taken.datagrams == 0 && now < until => hearing,
+        (None, Hearing::Asleep(until)) if taken.datagrams == 0 && now < until && !hurried => hearing,
         (None, Hearing::Asleep(_)) => Hearing::Waking,
         (None, Hearing::Waking) if taken.datagrams > 0 => Hearing::Waking,
         (None, Hearing::Awake | Hearing::Waking) => Hearing::Awake,
@@ -374,7 +377,7 @@ async fn receive_once(
     }
     match next {
         Hearing::Asleep(until) if taken.is_all => tokio::select! {
-            () = shared.cadence.next_beat() => {}
+            () = beat => {}
             () = tokio::time::sleep_until(until.into()) => {}
         },
         // A flood keeps the socket readable for ever: others of this thread have their turn.

@@ -376,6 +376,11 @@ impl Controller {
         self.outage.is_silence()
     }
 
+    /// The path carries less than before, or nothing is heard of it: what the viewer says next decides what is sent.
+    pub fn is_pressed(&self) -> bool {
+        self.rate.drains() || self.trend.usage().over || self.is_silence()
+    }
+
     /// The share of packets lost of late, 0 to 1.
     pub fn loss(&self) -> f32 {
         self.loss.fraction() as f32

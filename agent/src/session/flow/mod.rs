@@ -6,6 +6,7 @@
 mod budget;
 mod fall;
 mod patience;
+mod round_trip;
 mod under_way;
 
 use std::{
@@ -18,7 +19,7 @@ use bytes::BytesMut;
 use rtc::rtp::header::Header;
 
 pub use self::budget::AUDIO_RATE;
-use self::{budget::Budget, fall::Fall, patience::Patience, under_way::UnderWay};
+use self::{budget::Budget, fall::Fall, patience::Patience, round_trip::RoundTrip, under_way::UnderWay};
 use super::{
     congestion::{Controller, Limits, Pacer, Packet},
     fec::{Mutable, Protection},
@@ -105,6 +106,7 @@ pub struct Flow {
     fall: Fall,
     under_way: UnderWay,
     video_ssrc: Option<u32>,
+    round_trip: RoundTrip,
     rtt: Duration,
     /// Nothing can leave before something happens, though something waits.
     stuck: bool,
@@ -139,6 +141,7 @@ impl Flow {
             fall: Fall::default(),
             under_way: UnderWay::default(),
             video_ssrc: streams.video.as_ref().map(|video| video.ssrc),
+            round_trip: RoundTrip::default(),
             rtt: RTT,
             stuck: false,
             wishes: VecDeque::new(),
@@ -158,6 +161,7 @@ impl Flow {
     /// Media goes another way from now on, or the same one again after a while: what is known of it is void.
     pub fn path_changed(&mut self, now: Instant) {
         self.controller.path_changed(now);
+        self.round_trip = RoundTrip::default();
         self.fall.forget();
         self.under_way.gone();
         self.steer(now);
@@ -298,8 +302,8 @@ impl Flow {
             }
             Feedback::Report { ssrc, fraction_lost, lsr, dlsr, .. } => {
                 if let Some(rtt) = self.reports.rtt(now, lsr, dlsr) {
-                    self.rtt = rtt;
-                    self.controller.rtt(rtt);
+                    self.rtt = self.round_trip.measured(rtt);
+                    self.controller.rtt(self.rtt);
                 }
                 if Some(ssrc) == self.video_ssrc {
                     self.budget.measured();
@@ -408,6 +412,11 @@ impl Flow {
         if self.patience.asks(self.sender.queued().1.is_none()) {
             self.wish(Wish::Keyframe);
         }
+    }
+
+    /// The path is overused or silent: what the viewer says next is needed soon.
+    pub fn is_urgent(&self) -> bool {
+        self.controller.is_pressed()
     }
 
     /// The last picture that left as a whole since the last call, and when it came.

@@ -25,6 +25,7 @@ impl Session {
                     self.shared.metrics.restarts_asked.inc();
                     // What NATs show of this device may be another address now: it is known when the offer comes.
                     self.endpoint.refresh();
+                    self.endpoint.hurry(now);
                     self.send(Body::Restart(Restart { reason }));
                 }
             }

@@ -9,8 +9,9 @@ use tokio::sync::{Notify, futures::Notified};
 
 /// Media of all viewers leaves at the same time; what comes so soon after a beat is the same beat.
 const APART: Duration = Duration::from_millis(5);
-/// So long after somebody was in a hurry, nobody waits for a beat: as long as a viewer takes to ask for more of what it missed.
-const HURRY: Duration = Duration::from_secs(1);
+/// So long after somebody was in a hurry, nobody waits for a beat: longer than a viewer takes to ask for more of what it missed, and
+/// than a session without a path sleeps before it is in a hurry again (1 s).
+const HURRY: Duration = Duration::from_millis(1500);
 
 #[derive(Debug, Default)]
 struct Times {

@@ -12,6 +12,9 @@ use crate::transport::coarse::{GRID, coarse};
 const BUSY: u32 = 50;
 /// The same where somebody is in a hurry: what seven viewers report, or one says and two hear.
 const BUSY_IN_A_HURRY: u32 = 150;
+/// So many are a flood, and not what 64 viewers report: left waiting long they would fill the socket's buffer, and what viewers say be
+/// lost with them.
+const FLOOD: u32 = 2000;
 /// The rate is that of windows this long.
 const WINDOW: Duration = Duration::from_millis(200);
 /// So long is waited for a picture or sound to leave, if nobody is in a hurry: longer than between two at 25 a second.
@@ -43,7 +46,8 @@ impl Moderation {
             (self.since, self.count) = (now, 0);
         }
         self.count = self.count.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        let (busy, wait) = if hurried { (BUSY_IN_A_HURRY, GRID / 2) } else { (BUSY, LONGEST) };
+        let busy = if hurried { BUSY_IN_A_HURRY } else { BUSY };
+        let wait = if hurried || self.rate > f64::from(FLOOD) { GRID / 2 } else { LONGEST };
         (self.rate >= f64::from(busy)).then(|| coarse(now + wait))
     }
 }
@@ -87,6 +91,15 @@ mod tests {
         let now = start + Duration::from_secs(3);
         let until = moderation.collects(now, 1, false).unwrap() - now;
         assert!((LONGEST..=LONGEST + GRID).contains(&until), "{until:?}");
+    }
+
+    #[test]
+    fn a_flood_is_never_left_waiting_for_long() {
+        let start = Instant::now();
+        let (mut moderation, _) = collected(start, 5000, false);
+        let now = start + Duration::from_secs(3);
+        let until = moderation.collects(now, 1, false).unwrap() - now;
+        assert!((GRID / 2..=GRID * 3 / 2).contains(&until), "{until:?}");
     }
 
     #[test]

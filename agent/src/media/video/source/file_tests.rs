@@ -174,7 +174,7 @@ proptest! {
         }
         let (_dir, path) = write(&bytes, "damaged.mp4");
         if let Ok(Inspected::Track(track)) = inspect(&path)
-            && let Ok(mut source) = PassThrough::new(*track, &path)
+            && let Ok(source) = PassThrough::new(*track, &path)
         {
             prop_assert!(source.info.width > 0);
             // The second may be cut off or damaged, but is read.

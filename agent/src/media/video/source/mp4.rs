@@ -18,6 +18,12 @@ use crate::media::video::{
     sps::{Sps, parse_sps},
 };
 
+// What the parser does with a damaged index is caught, and would end the agent.
+#[cfg(panic = "abort")]
+compile_error!(
+    "the feature mp4 needs panics that can be caught: leave it out, or build with another profile than `least`"
+);
+
 /// A larger sample is damage: level 5.2 allows an IDR of some megabytes.
 const MAX_SAMPLE: u64 = 16 << 20;
 
