@@ -37,6 +37,7 @@ def arguments():
     parser.add_argument("--rows", metavar="ROW,...", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--counts", default="1,8,16,32", metavar="N,...", help="viewers at once (1,8,16,32)")
     parser.add_argument("--rounds", type=int, help="runs of each sender and number of viewers (5; quick: 1)")
+    parser.add_argument("--on-line", metavar="NAME,...", help="of those, the ones that are measured on a line (all)")
     parser.add_argument("--line-rounds", type=int, help="runs of each sender on each line (3; quick: 1)")
     parser.add_argument("--window", type=float, help="seconds that are measured in each run (10; quick: 4)")
     parser.add_argument("--agent", type=Path, help="an agent that is built already")
@@ -56,6 +57,10 @@ def arguments():
         parser.error(f"there is no page {args.write}")
     # The agent is what all others are compared with.
     args.kinds = [kind for kind in ALL if kind.name in names or (kind is Agent and len(names) > 1)]
+    on_line = args.on_line.split(",") if args.on_line else names
+    if unknown := [name for name in on_line if name not in known]:
+        parser.error(f"there is no sender {unknown[0]}: {', '.join(known)}")
+    args.on_line = [kind for kind in args.kinds if kind.name in on_line or kind is Agent]
     args.rows = args.rows.split(",") if args.rows else ROWS
     if unknown := [row for row in args.rows if row not in ROWS]:
         parser.error(f"there is no row {unknown[0]}: {', '.join(ROWS)}")
@@ -156,7 +161,7 @@ def main():
                   f"{args.rounds} interleaved round{'s' if args.rounds > 1 else ''} of {args.window:g} s, medians.",
         "counts": args.counts, "runs": {}, "failures": {}, "senders": {},
     }
-    on_a_line = network.chosen(args.kinds) if set(args.rows) & set(network.ROWS) else []
+    on_a_line = network.chosen(args.on_line) if set(args.rows) & set(network.ROWS) else []
     for kind in [one for one in ALL if one in args.kinds or one in on_a_line]:
         sender = kind(place)
         result["senders"][kind.name] = {

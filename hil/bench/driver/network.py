@@ -232,7 +232,7 @@ def rig(tree, built, say):
 
 def measure(args, place, logs, program, say):
     """All scenarios, all senders, interleaved; medians are by run, so the run in the middle stands for its sender."""
-    kinds = chosen(args.kinds)
+    kinds = chosen(args.on_line)
     results = []
     with Lab(program, Path(__file__).parent.parent / "line.toml", logs / "rig.log") as lab:
         for scenario in (one for one in SCENARIOS if one.name.split("-")[0] in args.rows):
