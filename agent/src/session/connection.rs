@@ -70,7 +70,10 @@ impl Connection {
 
     /// Time passed; may be called before it is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.settled && self.timer.is_none_or(|due| due > now) {
+        if !self.settled {
+            self.ask_time();
+        }
+        if self.timer.is_none_or(|due| due > now) {
             return;
         }
         (self.settled, self.timed) = (false, now);
