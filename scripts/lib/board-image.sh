@@ -29,13 +29,18 @@ board_tools() {
     local newer=$DEBIAN_SUITE-backports key
     need_debs "$(dpkg --print-architecture)" qemu-system-{arm,common,data}/"$newer" qemu-utils/"$newer" \
         systemd kmod e2fsprogs openssh-client cpio
-    key=$(printf '%s\n' "${DEBS[@]##*/}" | sha256sum | cut -c1-16)
+    key=$(printf '%s\n' "links inside" "${DEBS[@]##*/}" | sha256sum | cut -c1-16)
     BOARD_TOOLS=$CACHE/board/tools-$key
     [ -d "$BOARD_TOOLS" ] && return
     say "Unpacking QEMU and other tools."
     rm -rf "$BOARD_TOOLS.new"
     mkdir -p "$BOARD_TOOLS.new"
     unpack_debs "$BOARD_TOOLS.new" "${DEBS[@]}"
+    # Debian's depmod is a link to /bin/kmod, which this machine need not have.
+    local link
+    while IFS= read -r link; do
+        ln -sfnr "$BOARD_TOOLS.new$(readlink "$link")" "$link"
+    done < <(find "$BOARD_TOOLS.new" -path '*bin/*' -type l -lname '/*')
     mv "$BOARD_TOOLS.new" "$BOARD_TOOLS"
 }
 
