@@ -231,7 +231,8 @@ async fn both_viewers_see_a_device_of_the_same_network_and_say_how() {
         must_be_well(&events);
         let (local, remote) = paths(&events)[0];
         // Chromium hides its host candidate behind an mDNS name; STUN then finds the same address.
-        assert!(local != "relay" && remote == "host", "{kind:?}: {local}-{remote}");
+        // A check may overtake the candidate that it comes from, which goes by way of the hub (RFC 8445, section 7.3.1.3).
+        assert!(local != "relay" && ["host", "prflx"].contains(&remote), "{kind:?}: {local}-{remote}");
         assert!(kind == ViewerKind::Chromium || local == "host", "{local}");
     }
 }
