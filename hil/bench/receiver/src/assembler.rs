@@ -58,8 +58,14 @@ impl Assembler {
             self.next = Some(packet.seq);
             self.waiting = self.waiting.split_off(&packet.seq);
         }
-        while let Some(picture) = self.take() {
-            whole(picture);
+        loop {
+            while let Some(picture) = self.take() {
+                whole(picture);
+            }
+            // As libwebrtc: a whole key frame needs nothing of what is still missing before it.
+            let Some(entry) = self.whole_key() else { break };
+            self.next = Some(entry);
+            self.waiting = self.waiting.split_off(&entry);
         }
         self.give_up(packet.at);
     }
@@ -90,6 +96,24 @@ impl Assembler {
             }
         }
         None
+    }
+
+    /// Where a key frame behind a gap begins, if all of it is there.
+    fn whole_key(&self) -> Option<u64> {
+        let mut packets = self.waiting.range(self.next?..);
+        let (mut entry, mut key, mut last) = (None, false, None);
+        packets.find_map(|(&seq, packet)| {
+            if packet.parts.entry {
+                (entry, key) = (Some(seq), false);
+            } else if last.is_none_or(|last| last + 1 != seq) {
+                entry = None;
+            }
+            (key, last) = (key | packet.parts.key, Some(seq));
+            if !packet.marker {
+                return None;
+            }
+            entry.take().filter(|_| key)
+        })
     }
 
     fn give_up(&mut self, now: Instant) {
@@ -124,6 +148,23 @@ mod tests {
             assembler.push(packet(seq, marker, key, now), |picture| seen.push(picture));
         }
         assert_eq!(seen, [Picture { time: 30, key: true }, Picture { time: 40, key: false }]);
+    }
+
+    #[test]
+    fn a_whole_key_frame_does_not_wait_for_what_is_missing_before_it() {
+        let now = Instant::now();
+        let mut assembler = Assembler::default();
+        let mut seen = Vec::new();
+        // Number 1 is missing, and of the first key frame after it number 4.
+        let order = [(0, true, true), (2, true, false), (3, false, true), (5, true, false), (6, false, true)];
+        for (seq, marker, key) in order {
+            assembler.push(packet(seq, marker, key, now), |picture| seen.push(picture.time));
+        }
+        assert_eq!(seen, [0]);
+        assembler.push(packet(7, true, false, now), |picture| seen.push(picture.time));
+        assembler.push(packet(4, false, false, now), |picture| seen.push(picture.time));
+        assembler.push(packet(8, true, false, now), |picture| seen.push(picture.time));
+        assert_eq!(seen, [0, 70, 80]);
     }
 
     #[test]
