@@ -139,7 +139,11 @@ impl Session {
             if let Some(end) = self.tick(run, now).or_else(|| self.pump(run, now)) {
                 return end;
             }
-            alarm.as_mut().reset(self.wake_at(run, now).into());
+            let wake = self.wake_at(run, now).into();
+            if alarm.deadline() != wake {
+                // No reset: a timer that is put off still wakes up at its old time, for nothing.
+                alarm.set(tokio::time::sleep_until(wake));
+            }
             tokio::select! {
                 _ = &mut rare => {
                     if let Some(end) = self.rarities(run) {
