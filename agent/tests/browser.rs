@@ -96,25 +96,35 @@ async fn two_viewers_share_one_encode_and_the_last_one_leaving_stops_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_end_leave_no_socket_and_no_thread_behind() {
     let agent = Agent::start(Start::default());
-    let browser = Browser::start().await;
     let settled = || async {
         (agent.metric("p2pcam_sessions_open", "") == 0.0 && agent.metric("p2pcam_video_encoders", "") == 0.0)
             .then(|| agent.resources())
     };
-    let mut after_first = None;
-    for _ in 0..5 {
-        browser.open(&agent.page("")).await;
-        browser.wait_picture().await;
-        browser.open("about:blank").await;
-        let (files, threads) = eventually("the session ends", PATIENCE, settled).await;
-        let (first_files, first_threads) = *after_first.get_or_insert((files, threads));
-        // One of each for what a runtime may keep warm.
-        assert!(files <= first_files + 1, "{first_files} files after the first session, now {files}");
-        assert!(
-            threads <= first_threads + 1,
-            "{first_threads} threads after the first session, now {threads}"
-        );
+    // A browser keeps connections to the hub for later, now more, now fewer: what is left counts when it is gone.
+    let browser = Browser::start().await;
+    watch_and_leave(&agent, &browser).await;
+    drop(browser);
+    let after_first = eventually("the first session ends", PATIENCE, settled).await;
+
+    let browser = Browser::start().await;
+    for _ in 0..4 {
+        watch_and_leave(&agent, &browser).await;
+        eventually("a session ends", PATIENCE, settled).await;
     }
+    drop(browser);
+    // One of each for what a runtime may keep warm: less than a leak of one a session.
+    let (files, threads) = (after_first.0 + 1, after_first.1 + 1);
+    let limits = format!("no more than {files} files and {threads} threads are left");
+    eventually(&limits, PATIENCE, || async {
+        settled().await.filter(|now| now.0 <= files && now.1 <= threads)
+    })
+    .await;
+}
+
+async fn watch_and_leave(agent: &Agent, browser: &Browser) {
+    browser.open(&agent.page("")).await;
+    browser.wait_picture().await;
+    browser.open("about:blank").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -172,9 +172,11 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        let (files, threads) = self.resources();
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
+            eprintln!("--- {files} files and {threads} threads at the end");
             eprintln!("--- log of the agent\n{}---", self.log());
         }
     }
