@@ -42,10 +42,12 @@ def arguments():
     parser.add_argument("--window", type=float, help="seconds that are measured in each run (10; quick: 4)")
     parser.add_argument("--agent", type=Path, help="an agent that is built already")
     parser.add_argument("--no-install", action="store_true", help="build and fetch nothing: all is there from before")
+    parser.add_argument("--flame", type=Path, metavar="FOLDER", help="a flame graph of each sender and number of viewers there, "
+                        "shares beside it (perf; of Rust programs that are built with CARGO_PROFILE_RELEASE_STRIP=none)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the section of a page, plots beside it")
     args = parser.parse_args()
     # The command as anybody can give it: what names files of this machine, or what was built before, is left out.
-    own = [f"--{name}" for name in ("agent", "write") if getattr(args, name)]
+    own = [f"--{name}" for name in ("agent", "flame", "write") if getattr(args, name)]
     words = sys.argv[1:]
     args.said = [word for before, word in zip(["", *words], words)
                  if word != "--no-install" and word.split("=")[0] not in own and before not in own]
@@ -55,6 +57,10 @@ def arguments():
         parser.error(f"there is no sender {unknown[0]}: {', '.join(known)}")
     if args.write and not args.write.is_file():
         parser.error(f"there is no page {args.write}")
+    if args.flame:
+        if not set(args.rows.split(",") if args.rows else ROWS) & set(CABLE_ROWS):
+            parser.error(f"flame graphs are taken with one of the rows {', '.join(CABLE_ROWS)}")
+        args.flame.mkdir(parents=True, exist_ok=True)
     # The agent is what all others are compared with.
     args.kinds = [kind for kind in ALL if kind.name in names or (kind is Agent and len(names) > 1)]
     on_line = args.on_line.split(",") if args.on_line else names
@@ -169,7 +175,7 @@ def main():
         }
     if set(args.rows) & set(CABLE_ROWS):
         with Cable() as cable:
-            steady_rows(args, Bench(place, cable, logs, args.window), result)
+            steady_rows(args, Bench(place, cable, logs, args.window, args.flame), result)
     if set(args.rows) & set(network.ROWS):
         result["network"] = network.measure(args, place, logs, network.rig(TREE, args.no_install, say), say)
     (folder / "peers.json").write_text(json.dumps(result, indent=1), encoding="utf-8")

@@ -3,6 +3,7 @@
 import time
 from statistics import median
 
+import flame
 import procs
 from procs import Failure
 from senders import wait_for_start
@@ -21,8 +22,8 @@ FIRST_PICTURES = 5
 class Bench:
     """Runs senders one after the other on the same cable."""
 
-    def __init__(self, place, cable, logs, window):
-        self.place, self.cable, self.logs, self.window = place, cable, logs, window
+    def __init__(self, place, cable, logs, window, flames=None):
+        self.place, self.cable, self.logs, self.window, self.flames = place, cable, logs, window, flames
 
     def run(self, kind, count, rows):
         """One run of one sender with `count` viewers: {figure: value}."""
@@ -48,6 +49,8 @@ class Bench:
             result["all"] = procs.memory(sender.pid)
             if "calls" in rows:
                 result["calls"] = self.calls(sender, viewers)
+            if self.flames:
+                self.flame(sender, count, result["cpu"])
             return result
         finally:
             sender.end()
@@ -107,6 +110,14 @@ class Bench:
         if not calls:
             return None
         return sum(one["datagrams"] for one in report.values()) / seconds / calls
+
+    def flame(self, sender, count, cpu):
+        """A flame graph of the same steady state, taken when all else is measured: sampling costs time of its own."""
+        found = flame.stacks(sender.pid, self.window, self.logs / "perf.data")
+        title = f"{sender.title} {sender.version()}, {count} viewers, {cpu:.1f} ms a viewer and second"
+        (self.flames / f"{sender.name}-{count}.svg").write_text(flame.draw(title, found), encoding="utf-8")
+        lines = [f"{share * 100:5.1f} %  {name}\n" for name, share in flame.shares(found) if share >= flame.LEAST]
+        (self.flames / f"{sender.name}-{count}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def aggregate(runs):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import flame  # noqa: E402
 import network  # noqa: E402
 import plots  # noqa: E402
 import procs  # noqa: E402
@@ -52,6 +53,36 @@ class Figures(unittest.TestCase):
             (Path(folder) / "sub" / "b").write_bytes(b"123")
             self.assertEqual(senders.size_of([Path(folder)]), 8)
             self.assertEqual(senders.size_of([Path(folder) / "a"]), 5)
+
+
+class Flames(unittest.TestCase):
+    SCRIPT = """worker
+	ffffffff815894c8 udp_sendmsg
+	          85a401 quinn_udp::imp::send
+	          8f31a4 <p2pcam_agent::session::Driver<T> as core::future::Future>::poll
+	          ebd56c tokio::runtime::context::enter
+	ffffffffffffffff [unknown]
+
+worker
+	          8f31a4 <p2pcam_agent::session::Driver<T> as core::future::Future>::poll
+
+"""
+
+    def test_stacks_begin_where_the_work_begins(self):
+        agent = "agent session::Driver::poll"
+        self.assertEqual(flame.fold(self.SCRIPT), {
+            ("worker", agent, "quinn_udp::imp::send", "kernel udp_sendmsg"): 1, ("worker", agent): 1})
+
+    def test_a_frame_counts_once_in_a_stack_that_calls_it_twice(self):
+        found = {("main", "a", "b", "a"): 3, ("main", "b"): 1}
+        self.assertEqual(dict(flame.shares(found)), {"main": 1.0, "a": 0.75, "b": 1.0})
+
+    def test_graphs_are_well_formed_and_leave_out_what_cannot_be_seen(self):
+        import xml.etree.ElementTree as tree
+        svg = flame.draw("a < b", {("main", "one & two"): 9999, ("main", "seldom"): 1})
+        tree.fromstring(svg)
+        self.assertIn("one &amp; two: 100.0 %", svg)
+        self.assertNotIn("seldom", svg)
 
 
 class Pages(unittest.TestCase):
