@@ -36,12 +36,15 @@ pub(super) struct Connection {
     timed: Instant,
     /// There is a path, and no other is sought: an ICE restart changes the state.
     calm: bool,
+    /// When a datagram came before that. A path that it brings is an event, and the handshake's first flight, which follows from
+    /// that, is made when the stack is next told the time. It names none for it: the next check's would do, up to 50 ms later.
+    follows: Option<Instant>,
 }
 
 impl Connection {
     /// Takes over a connection that is set up.
     pub fn new(now: Instant, stack: RTCPeerConnection) -> Self {
-        Self { stack, settled: false, timer: None, timed: now, calm: false }
+        Self { stack, settled: false, timer: None, timed: now, calm: false, follows: None }
     }
 
     /// The connection, to change something in it: it may have anything to say then.
@@ -53,6 +56,7 @@ impl Connection {
     /// A datagram came by `path`.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, message: BytesMut) {
         self.settled = false;
+        self.follows = (!self.calm).then_some(now);
         let transport = TransportContext {
             local_addr: path.local,
             peer_addr: path.remote,
@@ -76,6 +80,10 @@ impl Connection {
         if self.timer.is_none_or(|due| due > now) {
             return;
         }
+        self.tell_time(now);
+    }
+
+    fn tell_time(&mut self, now: Instant) {
         (self.settled, self.timed) = (false, now);
         if let Err(e) = self.stack.handle_timeout(now) {
             tracing::debug!("timer: {e}");
@@ -103,7 +111,14 @@ impl Connection {
     /// The next datagram to send, and when it was made; the path is the stack's own idea of it. [`Self::is_settled`] after
     /// the last one.
     pub fn poll_transmit(&mut self) -> Option<(Instant, Path, BytesMut)> {
-        let Some(out) = self.stack.poll_write() else {
+        let mut out = self.stack.poll_write();
+        if out.is_none()
+            && let Some(now) = self.follows.take()
+        {
+            self.tell_time(now);
+            out = self.stack.poll_write();
+        }
+        let Some(out) = out else {
             self.ask_time();
             self.settled = true;
             return None;

@@ -260,6 +260,19 @@ fn a_path_is_up_within_a_few_round_trips() {
 }
 
 #[test]
+fn the_handshake_begins_when_the_path_is_chosen() {
+    let mut net = Net::new(Duration::from_millis(20));
+    let deadline = net.now + Duration::from_secs(5);
+    while net.peer.path() == "path unknown" {
+        assert!(net.now < deadline, "no path: {:?}", net.events);
+        net.step(deadline);
+    }
+    while net.peer.poll_event(net.now).is_some() {}
+    let sent = net.peer.all_out(net.now);
+    assert!(sent.iter().any(|out| classify(&out.data) == Packet::Dtls), "it waits: {sent:?}");
+}
+
+#[test]
 fn the_path_is_told_in_words() {
     let mut net = Net::new(Duration::from_millis(5));
     assert_eq!(net.peer.path(), "path unknown");
