@@ -13,7 +13,7 @@ FREQUENCY = 4999
 # Bytes of stack that a sample holds: futures of deep sessions need more than perf's 8 KiB.
 STACK = 16384
 # Boxes below this share of the whole are too narrow to be seen.
-LEAST = 0.002
+LEAST = 0.003
 WIDTH, ROW, TOP = 1200, 17, 44
 # What every thread begins with, and how the runtime comes to a task: says nothing of the work.
 ENTRY = re.compile(r"\[unknown\]|clone3?$|start_thread|std::|core::ops::|<std::|<core::|tokio::runtime::(task|blocking|context)|"
